@@ -1,0 +1,159 @@
+"""Shipped weights: a name leads to a record, the record to a file and its hash, the file into a model.
+
+`pretrained/weights.json` holds a record per file: what it was trained on, by which recipe, and what it scores. Files
+are `.npz` without pickled objects, float16 on disk and float32 in the model.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+RECORD_KEYS = ("recipe", "commit", "training_images", "validation_images", "patches", "validation_psnr")
+
+
+def records():
+    """Returns the records of all shipped weights: {name: dict}."""
+    return json.loads((PRETRAINED / "weights.json").read_text())
+
+
+def find(**network):
+    """Returns the name of the shipped weights of a network.
+
+    Args:
+        **network: depth, task, level, channels, filters and downsample_at, as RED10, RED20 and RED30 take them.
+
+    Raises:
+        ValueError: there are none; the message lists those there are.
+    """
+    wanted = json.loads(json.dumps(network))  # tuples as lists, as in the records
+    shipped = records()
+    names = [name for name, record in shipped.items() if record["network"] == wanted]
+    if names:
+        return max(names)  # the newest version
+    listed = "".join(f"\n  {name}: {_call(record['network'])}" for name, record in sorted(shipped.items()))
+    raise ValueError(
+        f"There are no pretrained weights for {_call(wanted)}. Pass weights=None to train your own, or take one of:"
+        f"{listed or ' (none yet)'}"
+    )
+
+
+def load(model, name):
+    """Puts the shipped weights `name` into `model`.
+
+    Raises:
+        ValueError: unknown name, a damaged file (hash), or a network of another shape.
+    """
+    shipped = records()
+    if name not in shipped:
+        raise ValueError(f"`name` must be one of {sorted(shipped)}. Received: name={name!r}.")
+    _load_npz(model, PRETRAINED / f"{name}.npz", shipped[name]["sha256"])
+
+
+def load_file(model, path):
+    """Puts the weights of a file into `model`: a `.npz` of `save`, or `.weights.h5` or `.keras` of the same network.
+
+    Raises:
+        ValueError: no such file, another kind of file, a damaged file, or a network of another shape.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(
+            "`weights` must be 'pretrained', None or the path of a file. "
+            f"Received: weights={str(path)!r}, no such file."
+        )
+    if path.suffix == ".npz":
+        record = path.with_suffix(".json")
+        _load_npz(model, path, json.loads(record.read_text())["sha256"] if record.exists() else None)
+    elif path.name.endswith((".weights.h5", ".keras")):
+        model.load_weights(path)
+    else:
+        raise ValueError(f"A file of weights must end in .npz, .weights.h5 or .keras. Received: {path.name!r}.")
+
+
+def save(model, path, record):
+    """Writes the weights of `model` as float16 `.npz`, and their record as `.json` beside it.
+
+    Args:
+        model: a RED-Net.
+        path: ends in `.npz`.
+        record: dict of how the weights came to be, with at least `RECORD_KEYS`; what can be computed (parameters,
+            sha256) is added.
+
+    Raises:
+        ValueError: the record lacks a key, or a weight is not finite in float16.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ValueError(f"`path` must end in .npz. Received: path={str(path)!r}.")
+    missing = [key for key in RECORD_KEYS if key not in record]
+    if missing:
+        raise ValueError(f"`record` must say where the weights come from. Missing: {missing}.")
+    arrays = {name: np.asarray(variable, np.float32).astype(np.float16) for name, variable in _variables(model).items()}
+    broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if broken:
+        raise ValueError(f"Weights must be finite in float16. Received infinite or NaN values in: {broken}.")
+    with written_whole(path) as temporary:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        sha256 = _sha256(temporary)
+    record = {**record, "parameters": model.count_params(), "sha256": sha256}
+    with written_whole(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(record, indent=1))
+
+
+@contextlib.contextmanager
+def written_whole(path):
+    """Yields a temporary path beside `path`; it is renamed to `path` once the block has ended without error."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _load_npz(model, path, sha256):
+    if sha256 is not None and (found := _sha256(path)) != sha256:
+        raise ValueError(
+            f"{path} is damaged: expected sha256 {sha256}, received {found}. Restore the file from its source."
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a file of weights that `save` wrote: {error}") from error
+    variables = _variables(model)
+    expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+    received = {name: array.shape for name, array in arrays.items()}
+    if expected != received:
+        names = sorted(name for name in expected.keys() | received.keys() if expected.get(name) != received.get(name))
+        first = names[0]
+        raise ValueError(
+            f"{path} holds the weights of another network: {len(names)} arrays differ, first {first!r}, "
+            f"expected {expected.get(first)}, received {received.get(first)}."
+        )
+    for name, variable in variables.items():
+        variable.assign(arrays[name].astype(np.float32))
+
+
+def _variables(model):
+    return {f"{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.variables}
+
+
+def _sha256(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _call(network):
+    options = {"level": network["level"], "channels": network["channels"]}
+    options |= {"downsample_at": tuple(network["downsample_at"])} if network["downsample_at"] else {}
+    options |= {"filters": network["filters"]} if network["filters"] != 64 else {}
+    listed = ", ".join(f"{key}={value!r}" for key, value in options.items())
+    return f"RED{network['depth']}(task={network['task']!r}, {listed})"
