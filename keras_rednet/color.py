@@ -1,0 +1,43 @@
+"""RGB and YCbCr by ITU-R BT.601 in studio range, as MATLAB's rgb2ycbcr: the luminance that the literature scores.
+
+Images are float32, [h, w, c], in [0, 1]; luminance runs from 16/255 to 235/255, chroma from 16/255 to 240/255.
+"""
+
+import numpy as np
+
+# Rows: Y, Cb, Cr for RGB in [0, 1], in 8-bit steps (ITU-R BT.601).
+_YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
+_OFFSET = np.array([16.0, 128.0, 128.0]) / 255
+
+
+def rgb_to_ycbcr(rgb):
+    """Converts an RGB image to YCbCr.
+
+    Args:
+        rgb: float [..., 3] in [0, 1].
+
+    Returns:
+        float32 [..., 3]: Y in [16/255, 235/255], Cb and Cr in [16/255, 240/255].
+
+    Example:
+        >>> rgb_to_ycbcr(np.ones((1, 1, 3)))[0, 0, 0] * 255
+        np.float32(235.0)
+    """
+    return (_pixels(rgb) @ _YCBCR.T + _OFFSET).astype(np.float32)
+
+
+def ycbcr_to_rgb(ycbcr):
+    """Converts a YCbCr image, float [..., 3], back to RGB, float32 [..., 3], not clipped."""
+    return ((_pixels(ycbcr) - _OFFSET) @ np.linalg.inv(_YCBCR).T).astype(np.float32)
+
+
+def luminance(rgb):
+    """Returns the Y of `rgb_to_ycbcr`, float32 [..., 1]."""
+    return (_pixels(rgb) @ _YCBCR[:1].T + _OFFSET[0]).astype(np.float32)
+
+
+def _pixels(image):
+    image = np.asarray(image, dtype=np.float64)
+    if image.shape[-1:] != (3,):
+        raise ValueError(f"A colour image must have 3 channels in its last axis. Received: shape={image.shape}.")
+    return image

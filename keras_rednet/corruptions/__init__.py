@@ -1,0 +1,20 @@
+"""Corruptions: how a clean image becomes the corrupted one that RED-Net restores (H and n of Eq. 1 of the paper).
+
+The contract of every class here:
+
+- It is a frozen dataclass whose fields say how strong the corruption is; a bad field raises ValueError at once. A range
+  is always a pair (low, high); a fixed strength is an equal pair.
+- `corruption(clean, seed)` takes float32 [h, w, c] in [0, 1] and an int32 [2] seed and returns the corrupted image, of
+  the same shape and dtype. It is a pure function of both, made of stateless TensorFlow operations: the same in eager
+  code and inside tf.data, on any number of workers.
+- The result is not clipped, unless the real process clips; then the class says so.
+
+    >>> import numpy as np
+    >>> corrupted = GaussianNoise(sigma_range=(25, 25))(np.zeros((8, 8, 1), "float32"), seed=(0, 1))
+    >>> corrupted.shape
+    TensorShape([8, 8, 1])
+"""
+
+from keras_rednet.corruptions.noise import GaussianNoise
+
+__all__ = ["GaussianNoise"]

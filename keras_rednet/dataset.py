@@ -1,0 +1,160 @@
+"""From clean images to corrupted training patches: the one tf.data pipeline of the package (Sec. 3.4 of the paper).
+
+Images are float32, [h, w, c], clean ones in [0, 1]; on the way they stay uint8 until a patch is corrupted. Everything
+random follows from a seed and the epoch number, so a run that resumes at an epoch sees the same patches as one that
+was never interrupted, on any number of workers.
+"""
+
+import dataclasses
+import io
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from keras_rednet import color as colors
+from keras_rednet import geometry
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+COLORS = {"gray": 1, "luminance": 1, "rgb": 3}
+MIXED_IMAGES = 64  # images whose patches are interleaved, so that a batch shows many
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """Clean images that are read when they are needed.
+
+    Args:
+        records: tf.data.Dataset of string scalars, the encoded files or their paths, always in the same order.
+        count: how many there are.
+        shuffle_buffer: records shuffled at a time; `count` where they are only paths.
+    """
+
+    records: tf.data.Dataset
+    count: int
+    shuffle_buffer: int
+
+
+def list_images(folder):
+    """Returns the image files in `folder` and below it, sorted by name.
+
+    Raises:
+        ValueError: there is no such folder, or no image in it.
+    """
+    folder = Path(folder)
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not paths:
+        raise ValueError(f"`folder` must hold images ({', '.join(SUFFIXES)}). Received: folder={str(folder)!r}.")
+    return paths
+
+
+def from_files(paths):
+    """Returns the images of a list of files, for instance of `list_images(folder)`."""
+    paths = [str(path) for path in paths]
+    if not paths:
+        raise ValueError("`paths` must name at least one image. Received: an empty list.")
+    return Images(tf.data.Dataset.from_tensor_slices(paths), len(paths), shuffle_buffer=len(paths))
+
+
+def from_tfds(name, split="train", *, data_dir=None, feature="image", download=False):
+    """Returns the images of a TensorFlow Datasets data set, for instance `from_tfds("div2k", feature="hr")`.
+
+    Args:
+        name: the name of the data set, as `tfds.load` takes it.
+        split: the split, as `tfds.load` takes it.
+        data_dir: the folder of prepared data sets; None is the TFDS default.
+        feature: the image feature of the clean image.
+        download: True lets TFDS use the network; otherwise the data set must have been prepared.
+    """
+    import tensorflow_datasets as tfds  # optional: the package works without it
+
+    builder = tfds.builder(name, data_dir=data_dir)
+    if download:
+        builder.download_and_prepare()
+    encoded = builder.as_dataset(split=split, decoders={feature: tfds.decode.SkipDecoding()}, shuffle_files=False)
+    records = encoded.map(lambda example: example[feature])
+    return Images(records, builder.info.splits[split].num_examples, shuffle_buffer=256)
+
+
+def read_image(file, *, color="rgb"):
+    """Decodes an image file.
+
+    Args:
+        file: a path, or the bytes of an encoded image.
+        color: "gray" (Pillow's 'L'), "rgb", or "luminance" (Y of `rgb_to_ycbcr`, rounded).
+
+    Returns:
+        uint8 [h, w, c], c = 1 or 3.
+    """
+    if color not in COLORS:
+        raise ValueError(f"`color` must be one of {sorted(COLORS)}. Received: color={color!r}.")
+    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+        pixels = np.asarray(image.convert("L" if color == "gray" else "RGB"))
+    if color == "luminance":
+        return np.rint(255 * colors.luminance(pixels / 255.0)).astype(np.uint8)
+    return pixels[..., None] if color == "gray" else pixels
+
+
+def training_patches(images, corruption, *, color, patch_size, patches_per_image, batch_size, epoch, seed):
+    """Yields one epoch of (corrupted, clean) batches: random crops, one of eight orientations each, then corrupted.
+
+    Args:
+        images: `Images`, from `from_files` or `from_tfds`.
+        corruption: called as corruption(clean, seed), see keras_rednet.corruptions.
+        color: "gray", "luminance" or "rgb".
+        patch_size: side of a patch, in pixels; no image may be smaller.
+        patches_per_image: patches cut from each image in an epoch, each time it is decoded.
+        batch_size: patches per batch; the last, incomplete batch is dropped.
+        epoch: tf.Variable, int64 scalar: the epoch number, set before the epoch begins (see recipes/train.py).
+        seed: integer.
+
+    Returns:
+        tf.data.Dataset of float32 pairs [batch_size, patch_size, patch_size, c].
+    """
+    if keras.backend.backend() != "tensorflow":
+        tf.config.set_visible_devices([], "GPU")  # or TensorFlow would take the memory of the GPU that trains
+    channels = COLORS[color]
+
+    def read(record):
+        image = tf.numpy_function(lambda file: read_image(_path_or_bytes(file), color=color), [record], tf.uint8)
+        return tf.ensure_shape(image, [None, None, channels])
+
+    def epoch_of_records(_):
+        epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int32), tf.cast(epoch.read_value(), tf.int32))
+        order = images.records.shuffle(images.shuffle_buffer, seed=tf.cast(epoch_seed[0], tf.int64))
+        return order.enumerate().map(lambda i, record: (record, tf.random.fold_in(epoch_seed, tf.cast(i, tf.int32))))
+
+    def crops(image, image_seed):
+        numbers = tf.data.Dataset.range(patches_per_image, output_type=tf.int32)
+        return numbers.map(lambda n: crop(image, tf.random.fold_in(image_seed, n)))
+
+    def crop(image, patch_seed):
+        crop_seed, orientation_seed, corruption_seed = tf.unstack(tf.random.split(patch_seed, 3))
+        patch = tf.image.stateless_random_crop(image, [patch_size, patch_size, channels], crop_seed)
+        return _orient_randomly(patch, orientation_seed), corruption_seed
+
+    def corrupt(patch, corruption_seed):
+        clean = tf.cast(patch, tf.float32) / 255.0
+        return corruption(clean, corruption_seed), clean
+
+    pairs = (
+        tf.data.Dataset.range(1)
+        .flat_map(epoch_of_records)
+        .map(lambda record, image_seed: (read(record), image_seed), num_parallel_calls=tf.data.AUTOTUNE)
+        .interleave(crops, cycle_length=min(images.count, MIXED_IMAGES), block_length=1)
+        .apply(tf.data.experimental.assert_cardinality(images.count * patches_per_image))
+        .map(corrupt, num_parallel_calls=tf.data.AUTOTUNE)
+    )
+    return pairs.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _path_or_bytes(file):
+    return file if len(file) > 4096 or b"\0" in file else file.decode()  # no path is that long or holds a NUL
+
+
+def _orient_randomly(patch, seed):  # [size, size, c]
+    choices = [lambda k=k: geometry.orient(patch, k, tf.transpose) for k in range(geometry.ORIENTATIONS)]
+    orientation = tf.random.stateless_uniform([], seed, 0, geometry.ORIENTATIONS, tf.int32)
+    return tf.ensure_shape(tf.switch_case(orientation, choices), patch.shape)

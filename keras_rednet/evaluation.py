@@ -1,0 +1,64 @@
+"""Scores a restorer on clean images: corrupt, restore, compare. A number without its protocol is no number.
+
+Images are float32, [h, w, c], clean ones in [0, 1].
+"""
+
+import dataclasses
+
+import numpy as np
+
+from keras_rednet.metrics import psnr, ssim
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """Every choice behind a score except the images and the corruption.
+
+    Args:
+        color: what is scored: "gray", "luminance" or "rgb".
+        shave: pixels cut from each side before scoring.
+        quantized: True scores 8-bit values: restored images are clipped to [0, 1] and rounded to 1/255.
+        orientations: 1, or 8 for the average of Sec. 3.5; the restorer does it, this says so.
+        seed: the corruption of image i has the seed (seed, i).
+    """
+
+    color: str = "gray"
+    shave: int = 0
+    quantized: bool = False
+    orientations: int = 1
+    seed: int = 0
+
+
+def evaluate(restorer, images, corruption, protocol):
+    """Scores `restorer` on corrupted images.
+
+    Args:
+        restorer: called as restorer(corrupted), float32 [h, w, c]; returns the restored image, same shape.
+        images: iterable of (name, clean) with clean float32 [h, w, c] in [0, 1].
+        corruption: called as corruption(clean, seed), see keras_rednet.corruptions.
+        protocol: `Protocol`.
+
+    Returns:
+        list of dict: a row per image with `image`, `psnr_corrupted`, `ssim_corrupted`, `psnr` and `ssim` (dB and
+        [-1, 1]); last the row of their means, whose `image` is "mean".
+
+    Raises:
+        ValueError: there are no images.
+    """
+    rows = []
+    for i, (name, clean) in enumerate(images):
+        corrupted = np.asarray(corruption(clean, seed=(protocol.seed, i)))
+        restored = restorer(corrupted)
+        rows.append({"image": name, **_scores(clean, corrupted, "_corrupted", protocol.shave)})
+        if protocol.quantized:
+            restored = np.rint(255 * np.clip(restored, 0, 1)) / 255
+        rows[-1] |= _scores(clean, restored, "", protocol.shave)
+    if not rows:
+        raise ValueError("`images` must hold at least one (name, clean) pair. Received: none.")
+    columns = [column for column in rows[0] if column != "image"]
+    return [*rows, {"image": "mean", **{column: np.mean([row[column] for row in rows]) for column in columns}}]
+
+
+def _scores(clean, image, suffix, shave):
+    options = {"data_range": 1.0, "shave": shave}
+    return {f"psnr{suffix}": psnr(clean, image, **options), f"ssim{suffix}": ssim(clean, image, **options)}
