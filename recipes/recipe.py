@@ -1,0 +1,74 @@
+"""What a training run is: one frozen object, so that a mistyped setting fails when it is written."""
+
+import dataclasses
+
+from keras_rednet.model import RED10, RED20, RED30
+
+BUILDERS = {10: RED10, 20: RED20, 30: RED30}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The settings of one training run.
+
+    Args:
+        task, level, depth, channels, filters, downsample_at: the network, as RED10, RED20 and RED30 take them.
+        corruption: what the network learns to undo (keras_rednet.corruptions).
+        validation: corruptions of fixed strength, by name, that are scored after epochs on the validation images.
+        color: "gray", "luminance" or "rgb".
+        patch_size: side of a training patch, in pixels.
+        patches_per_image: patches from each image in an epoch; an epoch ends with a backup.
+        batch_size: patches per step.
+        epochs: length of the run; the cosine schedule ends there.
+        learning_rate: of Adam, after the warm-up.
+        warmup_steps: steps of linear warm-up.
+        cosine: True decays the rate to zero by the end, False keeps it.
+        loss: a Keras loss, by name: "mse" is Eq. 4 of the paper.
+        clipnorm: limit of the global gradient norm, or None.
+        ema_momentum: of the moving average of weights that is validated and kept, or None.
+        precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
+        start_from: name of shipped weights or path of weights to start from; None starts afresh.
+        seed: of the initial weights, patches and corruptions.
+        validate_every: epochs between validations.
+    """
+
+    task: str
+    level: object
+    depth: int
+    channels: int
+    corruption: object
+    validation: dict
+    color: str
+    filters: int = 64
+    downsample_at: tuple = ()
+    patch_size: int = 48
+    patches_per_image: int = 64
+    batch_size: int = 16
+    epochs: int = 100
+    learning_rate: float = 5e-4
+    warmup_steps: int = 500
+    cosine: bool = True
+    loss: str = "mse"
+    clipnorm: float | None = 1.0
+    ema_momentum: float | None = 0.995
+    precision: str = "mixed_bfloat16"
+    start_from: str | None = None
+    seed: int = 1
+    validate_every: int = 1
+
+    def build(self):
+        """Returns the network with its initial weights."""
+        return BUILDERS[self.depth](
+            self.task,
+            level=self.level,
+            channels=self.channels,
+            filters=self.filters,
+            downsample_at=self.downsample_at,
+            weights=self.start_from,
+        )
+
+    def smoke(self):
+        """Returns the same recipe made small: two short epochs of a few narrow feature maps."""
+        return dataclasses.replace(
+            self, filters=4, patch_size=32, patches_per_image=4, batch_size=2, epochs=2, warmup_steps=2, start_from=None
+        )

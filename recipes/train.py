@@ -1,0 +1,288 @@
+"""Trains a recipe: `python -m recipes.train denoise-fast-gray --data FOLDER... --out runs/denoise-fast-gray`.
+
+Run it again with the same arguments after an interruption and it goes on from the last finished epoch, to the same
+weights bit for bit. In the output folder:
+
+    recipe.json      the recipe, seed, data, commit and versions of the run
+    history.csv      a row per epoch: loss, learning rate, patches per second, validation PSNR by corruption
+    weights.npz      the averaged weights that were best on the validation images, with weights.json, their record
+    backup/          what a resumed run needs; tensorboard/ the scalars and restored pictures
+"""
+
+import argparse
+import csv
+import dataclasses
+import importlib.metadata
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_rednet import dataset, weights
+from keras_rednet.evaluation import Protocol, evaluate
+from recipes import denoise
+
+RECIPES = {**denoise.RECIPES}
+
+VALIDATION_EVERY = 20  # every 20th image, by name, is held out of training
+VALIDATION_IMAGES = 8  # of those are scored during training
+VALIDATION_CROP = 240  # pixels, centred: seconds instead of minutes
+
+# Inside bsds500/train: photographs that are, cropped or rescaled, in Set5, Set12 and another test set; a second copy.
+TEST_IMAGES = ("302003", "12003", "67079", "t65")
+
+
+def split(folders):
+    """Returns (training paths, validation paths) of image folders: every 20th by name is held out, no test image."""
+    paths = [path for folder in folders for path in dataset.list_images(folder) if path.stem not in TEST_IMAGES]
+    paths.sort(key=lambda path: path.name)
+    validation = paths[::VALIDATION_EVERY]
+    return [path for path in paths if path not in set(validation)], validation
+
+
+def train(recipe, training, validation, out):
+    """Trains `recipe` with model.fit, or resumes, and returns the trained network.
+
+    Args:
+        recipe: `Recipe`.
+        training, validation: paths of clean images.
+        out: the folder of the run, see above; made if missing.
+
+    Returns:
+        keras.Model: float32, with the averaged weights of the last epoch.
+
+    Raises:
+        ValueError: `out` holds another recipe's run.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    _check_same_run(out / "recipe.json", _description(recipe, training, validation))
+    keras.utils.set_random_seed(recipe.seed)
+    averaged = recipe.build()
+    model = _with_precision(recipe)
+    model.set_weights(averaged.get_weights())
+
+    epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+    patches = dataset.training_patches(
+        dataset.from_files(training),
+        recipe.corruption,
+        color=recipe.color,
+        patch_size=recipe.patch_size,
+        patches_per_image=recipe.patches_per_image,
+        batch_size=recipe.batch_size,
+        epoch=epoch,
+        seed=recipe.seed,
+    )
+    steps = int(patches.cardinality())
+    model.compile(_adam(recipe, steps * recipe.epochs), recipe.loss, jit_compile=_compiles())
+    # fit ends the averaging by itself; until then `Report` copies the averages out.
+    callbacks = [
+        EpochNumber(epoch),
+        Report(recipe, averaged, _clean_crops(validation, recipe.color), out, steps),
+        keras.callbacks.BackupAndRestore(out / "backup", double_checkpoint=True, delete_checkpoint=False),
+    ]
+    model.fit(patches, epochs=recipe.epochs, callbacks=callbacks, shuffle=False, verbose=0)
+    averaged.set_weights(model.get_weights())
+    return averaged
+
+
+class EpochNumber(keras.callbacks.Callback):
+    """Tells the data pipeline which epoch it is, so that a resumed epoch draws the patches it would have drawn."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch.assign(epoch)
+
+
+class Report(keras.callbacks.Callback):
+    """Scores the averaged weights, keeps the best, and writes what the run did: a line, history.csv, TensorBoard."""
+
+    def __init__(self, recipe, averaged, images, out, steps):
+        super().__init__()
+        self.recipe, self.averaged, self.images, self.out, self.steps = recipe, averaged, images, out, steps
+        self.history = out / "history.csv"
+        self.board = tf.summary.create_file_writer(str(out / "tensorboard"))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.perf_counter() - self.start
+        row = {
+            "epoch": epoch + 1,
+            "patches": (epoch + 1) * self.steps * self.recipe.batch_size,
+            "loss": logs["loss"],
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "patches_per_second": self.steps * self.recipe.batch_size / seconds,
+        }
+        if (epoch + 1) % self.recipe.validate_every == 0 or epoch + 1 == self.recipe.epochs:
+            row |= self._validate(epoch)
+        self._write(row)
+        left = (self.recipe.epochs - epoch - 1) * seconds / 60
+        scores = "".join(f"  {name} {row[name]:.2f} dB" for name in self.recipe.validation if name in row)
+        print(
+            f"epoch {epoch + 1}/{self.recipe.epochs}  loss {row['loss']:.6f}  "
+            f"{row['patches_per_second']:.0f} patches/s{scores}  {left:.0f} min left",
+            flush=True,
+        )
+
+    def _validate(self, epoch):
+        self._average_weights()
+        scores, pictures = {}, {}
+        for name, corruption in self.recipe.validation.items():
+            pictures[name] = []
+            rows = evaluate(self._restorer(pictures[name]), self.images, corruption, Protocol(color=self.recipe.color))
+            scores[name] = float(rows[-1]["psnr"])
+        with self.board.as_default(step=epoch + 1):
+            for name, pairs in pictures.items():
+                tf.summary.image(name, [np.clip(np.concatenate(pair, axis=1), 0, 1) for pair in pairs], max_outputs=8)
+        mean = float(np.mean(list(scores.values())))
+        if mean > self._best():
+            self._keep(epoch, scores)
+        return {**scores, "validation_mean": mean}
+
+    def _average_weights(self):
+        trained = self.model.get_weights()
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        self.averaged.set_weights(self.model.get_weights())
+        self.model.set_weights(trained)
+
+    def _restorer(self, pictures):
+        def restore(corrupted):
+            restored = keras.ops.convert_to_numpy(self.averaged(corrupted[None], training=False))[0]
+            pictures.append((corrupted, restored))
+            return restored
+
+        return restore
+
+    def _best(self):
+        return max((float(row["validation_mean"]) for row in self._rows() if row["validation_mean"]), default=-np.inf)
+
+    def _rows(self):
+        if not self.history.exists():
+            return []
+        with self.history.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _write(self, row):
+        columns = ["epoch", "patches", "loss", "learning_rate", "patches_per_second"]
+        columns += [*self.recipe.validation, "validation_mean"]
+        rows = [old for old in self._rows() if int(old["epoch"]) < row["epoch"]]  # a resumed run repeats an epoch
+        with weights.written_whole(self.history) as path, path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows([*rows, row])
+        with self.board.as_default(step=row["epoch"]):
+            for name in columns[2:]:
+                if name in row:
+                    tf.summary.scalar(name, row[name])
+        self.board.flush()
+
+    def _keep(self, epoch, scores):
+        description = json.loads((self.out / "recipe.json").read_text())
+        patches = (epoch + 1) * self.steps * self.recipe.batch_size
+        record = {**description, "epoch": epoch + 1, "patches": patches, "validation_psnr": scores}
+        weights.save(self.averaged, self.out / "weights.npz", record)
+
+
+def _with_precision(recipe):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(recipe.precision)
+    try:
+        return dataclasses.replace(recipe, start_from=None).build()
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _adam(recipe, steps):
+    rate = recipe.learning_rate
+    if recipe.cosine or recipe.warmup_steps:
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0,
+            warmup_target=rate,
+            warmup_steps=recipe.warmup_steps,
+            decay_steps=max(1, steps - recipe.warmup_steps),
+            alpha=0.0 if recipe.cosine else 1.0,
+        )
+    averaging = {"use_ema": True, "ema_momentum": recipe.ema_momentum} if recipe.ema_momentum else {}
+    return keras.optimizers.Adam(rate, global_clipnorm=recipe.clipnorm, **averaging)
+
+
+def _compiles():
+    """XLA pays on accelerators; on a CPU under TensorFlow it is 1.5 to 3 times slower than oneDNN."""
+    return False if keras.backend.backend() == "tensorflow" and not tf.config.list_physical_devices("GPU") else "auto"
+
+
+def _clean_crops(paths, color):
+    crops = []
+    for path in paths[:VALIDATION_IMAGES]:
+        image = dataset.read_image(path, color=color)
+        top, left = (max(0, side - VALIDATION_CROP) // 2 for side in image.shape[:2])
+        crop = image[top : top + VALIDATION_CROP, left : left + VALIDATION_CROP]
+        crops.append((path.name, crop.astype(np.float32) / 255))
+    return crops
+
+
+def _description(recipe, training, validation):
+    return {
+        "recipe": {key: _plain(value) for key, value in dataclasses.asdict(recipe).items()}
+        | {"corruption": repr(recipe.corruption), "validation": {k: repr(v) for k, v in recipe.validation.items()}},
+        "training_images": [path.name for path in training],
+        "validation_images": [path.name for path in validation],
+        "commit": _commit(),
+        "backend": keras.backend.backend(),
+        "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy")},
+    }
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _commit():
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+        return subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _check_same_run(path, description):
+    """Writes the description of a new run; refuses to mix two runs in a folder."""
+    if path.exists():
+        before = json.loads(path.read_text())
+        for key in ("recipe", "training_images", "backend"):
+            if before[key] != description[key]:
+                raise ValueError(
+                    f"{path.parent} holds a run with another {key}: resume it with the same arguments, or choose "
+                    f"another --out. Expected: {before[key]!r}. Received: {description[key]!r}."
+                )
+        return
+    with weights.written_whole(path) as file:
+        file.write_text(json.dumps(description, indent=1))
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m recipes.train", description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", choices=sorted(RECIPES), metavar="RECIPE", help=", ".join(sorted(RECIPES)))
+    parser.add_argument("--data", nargs="+", required=True, metavar="FOLDER", help="folders of clean training images")
+    parser.add_argument(
+        "--out", required=True, metavar="FOLDER", help="the folder of the run; an interrupted run resumes"
+    )
+    parser.add_argument("--smoke", action="store_true", help="the same recipe made small: a minute to see that it runs")
+    options = parser.parse_args(arguments)
+    recipe = RECIPES[options.recipe]
+    train(recipe.smoke() if options.smoke else recipe, *split(options.data), options.out)
+
+
+if __name__ == "__main__":
+    main()
