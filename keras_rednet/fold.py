@@ -1,0 +1,122 @@
+"""The deployment graph: the same function as a trained RED-Net, with plain convolutions only.
+
+A deconvolution of stride 1 is a convolution with the flipped kernel; one of stride 2 is a convolution to four times the
+channels whose output is interleaved (depth to space). Interpreters run these several times as fast as transposed
+convolutions, and export them without shape arithmetic. What is left out: the rectification after a sum of rectified
+maps (an identity), and size handling: sides must be multiples of `model.size_multiple`.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+
+def fold(model):
+    """Returns the deployment graph of a RED-Net.
+
+    Args:
+        model: a network of `REDNet`, RED10, RED20 or RED30, of any variant.
+
+    Returns:
+        keras.Model: `corrupted` [n, h, w, c] float32 in [0, 1], h and w multiples of `size_multiple(model)`, ->
+        `restored`, the same shape; equal to the model's to float32 rounding.
+
+    Raises:
+        ValueError: the model has a layer that cannot be folded.
+    """
+    rectified = {layer.name for layer in model.layers if getattr(layer, "activation", None) is keras.activations.relu}
+
+    def folded_layer(layer):
+        config = {**layer.get_config(), "dtype": "float32"}
+        if isinstance(layer, layers.Conv2DTranspose):
+            return _convolution(layer)
+        return layer.__class__.from_config(config)
+
+    def call(layer, *args, **kwargs):
+        if layer.name == "pad":
+            return args[0]
+        if layer.name == "crop":
+            return args[0][0]
+        summed = layer.name.removeprefix("skip").removesuffix("_relu")  # "13" or "_conv3"
+        if layer.name.endswith("_relu") and f"deconv{summed}" in rectified:
+            return args[0]
+        return layer(*args, **kwargs)
+
+    folded = keras.models.clone_model(model, clone_function=folded_layer, call_function=call)
+    copy_weights(model, folded)
+    return folded
+
+
+def copy_weights(model, folded):
+    """Puts the weights of `model` into its deployment graph `folded`."""
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        target = folded.get_layer(layer.name)
+        kernel, bias = layer.get_weights()
+        if isinstance(layer, layers.Conv2DTranspose):
+            kernel = _phases(kernel, layer.strides[0])[0]
+            bias = np.tile(bias, layer.strides[0] ** 2)
+        target.set_weights([kernel, bias])
+
+
+@keras.saving.register_keras_serializable(package="keras_rednet")
+class SubpixelConv2D(layers.Conv2D):
+    """A convolution whose 4 * c channels become the 2x2 pixels of c channels: [n, h, w, _] -> [n, 2h, 2w, c].
+
+    Args:
+        before, after: zero rows and columns put before and after the image, in pixels.
+    """
+
+    def __init__(self, *args, before, after, **kwargs):
+        super().__init__(*args, **kwargs, padding="valid")
+        self.before, self.after = before, after
+
+    def call(self, image):
+        border = (self.before, self.after)
+        image = ops.pad(image, ((0, 0), border, border, (0, 0)))
+        return ops.depth_to_space(super().call(image), 2)
+
+    def compute_output_shape(self, input_shape):
+        n, h, w, _ = input_shape
+        return n, h and 2 * h, w and 2 * w, self.filters // 4
+
+    def get_config(self):
+        config = {**super().get_config(), "before": self.before, "after": self.after}
+        del config["padding"]
+        return config
+
+
+def _convolution(deconv):
+    kernel, before, after = _phases(deconv.get_weights()[0], deconv.strides[0])
+    filters, size = kernel.shape[-1], kernel.shape[0]
+    options = {"activation": deconv.activation, "name": deconv.name, "dtype": "float32"}
+    if deconv.strides[0] == 1:
+        return layers.Conv2D(filters, size, padding="same", **options)
+    return SubpixelConv2D(filters, size, before=before, after=after, **options)
+
+
+def _phases(kernel, stride):
+    """Turns a deconvolution's kernel into a convolution's.
+
+    Output pixel `stride * m + phase` of a 'same' deconvolution is the sum over d of input pixel m - d times tap
+    `stride * d + phase + pad`; each phase becomes output channels of its own.
+
+    Args:
+        kernel: [k, k, out, in], Keras' order for a transposed convolution.
+        stride: 1 or 2.
+
+    Returns:
+        (kernel [s, s, in, stride * stride * out], rows before, rows after).
+    """
+    k, _, out, into = kernel.shape
+    pad = max(k - stride, 0) // 2
+    reach = [(d, phase, stride * d + phase + pad) for d in range(-k, k + 1) for phase in range(stride)]
+    taps = [(d, phase, tap) for d, phase, tap in reach if 0 <= tap < k]
+    before, after = max(d for d, _, _ in taps), -min(d for d, _, _ in taps)
+    size = before + after + 1
+    folded = np.zeros((size, size, into, stride, stride, out), kernel.dtype)
+    for dy, phase_y, tap_y in taps:
+        for dx, phase_x, tap_x in taps:
+            folded[before - dy, before - dx, :, phase_y, phase_x] = kernel[tap_y, tap_x].T
+    return folded.reshape(size, size, into, stride * stride * out), before, after

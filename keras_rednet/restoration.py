@@ -1,0 +1,208 @@
+"""Restores a picture of any size and kind with a RED-Net, in tiles that leave no seams.
+
+The kind that goes in comes back: uint8, uint16 or float arrays, gray, RGB or RGBA, PIL images. Inside, images are
+float32, [h, w, c], in [0, 1].
+"""
+
+import weakref
+
+import keras
+import numpy as np
+from PIL import Image
+
+from keras_rednet import color as colors
+from keras_rednet import geometry
+from keras_rednet.fold import copy_weights, fold
+from keras_rednet.model import receptive_radius, size_multiple
+
+COLORS = ("channels", "luminance")
+WINDOW_VALUES = 448 * 448 * 64  # values of one feature map that "auto" keeps in memory at a time, about 50 MB
+_deployed = weakref.WeakKeyDictionary()  # model -> (its weights, deployment graph, compiled function)
+
+
+def restore(model, image, *, color="channels", tile="auto", orientations=1):
+    """Restores an image; the same kind, size and type comes back.
+
+    Args:
+        model: a RED-Net, for instance `RED30(task="denoise")`, with 1 or 3 channels.
+        image: uint8 (0-255), uint16 (0-65535) or float ([0, 1]) array [h, w] or [h, w, 1|3|4], or a PIL image.
+            A fourth channel is alpha and stays untouched.
+        color: how a one-channel model restores a colour image: "channels", each of R, G and B, or "luminance", the Y
+            of BT.601 only.
+        tile: side of the squares that are restored at a time, in pixels, without their surroundings; "auto" fits
+            their feature maps in some hundred megabytes; None takes the image whole. The result is the same.
+        orientations: 1, or 8 to average over all flips and rotations (Sec. 3.5): slower, slightly better.
+
+    Returns:
+        The restored image. Integers are rounded and clipped; floats are neither.
+
+    Raises:
+        TypeError: neither an array nor a PIL image, or an array of another type.
+        ValueError: another shape, an empty image, values that are not finite, or an unknown option.
+
+    Example:
+        >>> from keras_rednet import REDNet
+        >>> restore(REDNet(10, filters=4, skips=None), np.zeros((5, 7, 3), "uint8")).shape
+        (5, 7, 3)
+    """
+    if color not in COLORS:
+        raise ValueError(f"`color` must be one of {COLORS}. Received: color={color!r}.")
+    if orientations not in (1, geometry.ORIENTATIONS):
+        raise ValueError(f"`orientations` must be 1 or 8. Received: orientations={orientations!r}.")
+    if isinstance(image, Image.Image):
+        return _restore_pil(model, image, color=color, tile=tile, orientations=orientations)
+    pixels = _checked(image)
+    pixels, alpha = (pixels[..., :3], pixels[..., 3:]) if pixels.shape[2] == 4 else (pixels, None)
+    restored = np.empty(pixels.shape, pixels.dtype)
+    run = _deployment(model)
+    for window, keep, target in _tiles(model, pixels.shape, tile):
+        values = _to_float(_reflected(pixels, window))
+        tile_restored = _average(lambda x: _by_color(run, model.input_shape[-1], x, color), values, orientations)
+        restored[target] = _from_float(tile_restored[keep], pixels.dtype)
+    restored = restored if alpha is None else np.concatenate([restored, alpha], axis=2)
+    return restored.reshape(np.shape(image))
+
+
+def _restore_pil(model, image, **options):
+    has_alpha = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
+    if image.mode.startswith("I"):  # 16-bit gray; "I" is how Pillow opens some of them
+        pixels = np.asarray(image)
+        if pixels.min() < 0 or pixels.max() > 65535:
+            raise ValueError(f"A gray PIL image must be 16-bit. Received: values {pixels.min()} to {pixels.max()}.")
+        return Image.fromarray(restore(model, pixels.astype(np.uint16), **options))
+    if image.mode == "F":
+        return Image.fromarray(restore(model, np.asarray(image), **options))
+    if image.mode in ("1", "L", "LA", "La"):
+        gray = Image.fromarray(restore(model, np.asarray(image.convert("L")), **options))
+        if has_alpha:
+            gray.putalpha(image.convert("LA").getchannel("A"))
+        return gray
+    return Image.fromarray(restore(model, np.asarray(image.convert("RGBA" if has_alpha else "RGB")), **options))
+
+
+def _checked(image):
+    """Returns the image as an array [h, w, 1|3|4], or says what is wrong with it."""
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"`image` must be a NumPy array or a PIL image. Received: {type(image).__name__}.")
+    if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
+        raise TypeError(f"`image` must be uint8, uint16 or float. Received: dtype={image.dtype}.")
+    pixels = image[..., None] if image.ndim == 2 else image
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or 0 in pixels.shape:
+        raise ValueError(
+            f"`image` must have the shape [h, w] or [h, w, 1|3|4] and at least a pixel. Received: shape={image.shape}."
+        )
+    if np.issubdtype(image.dtype, np.floating) and not np.isfinite(image).all():
+        raise ValueError("`image` must be finite. Received: NaN or infinite values; replace them first.")
+    return pixels
+
+
+def _tiles(model, shape, tile):
+    """Yields (window, keep, target) for each tile: pixels to read, the part of them that is exact, where that belongs.
+
+    Windows stay inside the image (padded to the size multiple), so the network's zero padding acts at its true border
+    only; around what is kept they hold `receptive_radius` pixels; they start at multiples of the total stride. So the
+    tiles are the whole image's result. All windows are of one size, which one compiled graph serves.
+    """
+    multiple = size_multiple(model)
+    halo = -(-receptive_radius(model) // multiple) * multiple
+    rows, columns = (_spans(size, _side(model, tile, halo), halo, multiple) for size in shape[:2])
+    for row_window, row_keep, row_target in rows:
+        for column_window, column_keep, column_target in columns:
+            yield (row_window, column_window), (row_keep, column_keep), (row_target, column_target)
+
+
+def _side(model, tile, halo):
+    if tile is None:
+        return float("inf")
+    if tile == "auto":
+        filters = max(layer.filters for layer in model.layers if layer.name.startswith("conv"))
+        return max(64, int((WINDOW_VALUES / filters) ** 0.5 * size_multiple(model)) - 2 * halo)
+    if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
+        raise ValueError(f"`tile` must be 'auto', None or a positive number of pixels. Received: tile={tile!r}.")
+    return tile
+
+
+def _spans(size, side, halo, multiple):
+    """Cuts one axis: a list of (window, keep, target) slices."""
+    padded = -(-size // multiple) * multiple
+    window = -(-(min(side, padded) + 2 * halo) // multiple) * multiple
+    if window >= padded:
+        return [(slice(0, padded), slice(0, size), slice(0, size))]
+    count = -(-(padded - 2 * halo) // (window - 2 * halo))
+    starts = [round(i * (padded - window) / (count - 1) / multiple) * multiple for i in range(count)]
+    cuts = [0, *(start + halo for start in starts[1:]), size]
+    return [
+        (slice(start, start + window), slice(begin - start, end - start), slice(begin, end))
+        for start, begin, end in zip(starts, cuts, cuts[1:], strict=False)
+    ]
+
+
+def _reflected(pixels, window):
+    """Returns the pixels of a window; beyond the bottom and right border, reflected as the model itself would."""
+    for axis, part in enumerate(window):
+        size = pixels.shape[axis]
+        missing = max(0, part.stop - size)
+        index = np.arange(part.start, part.stop)
+        mirrored = 2 * (size - 1) - index if size > missing else size - 1
+        inside = [slice(None)] * axis + [part]
+        pixels = pixels[tuple(inside)] if not missing else np.take(pixels, np.minimum(index, mirrored), axis=axis)
+    return pixels
+
+
+def _average(run, values, orientations):
+    """Restores all orientations of [h, w, c], turns them back and averages (Sec. 3.5)."""
+    total = 0
+    for orientation in range(orientations):
+        turned = np.ascontiguousarray(geometry.orient(values, orientation))
+        total = total + geometry.restore_orientation(run(turned), orientation)
+    return total / orientations
+
+
+def _by_color(run, channels, image, color):
+    """Restores [h, w, 1|3] with a network of `channels` channels; `run` takes and gives [n, h, w, channels]."""
+    if image.shape[2] == channels:
+        return run(image[None])[0]
+    if channels == 3:  # a gray image as three equal channels
+        return run(np.repeat(image, 3, axis=2)[None])[0].mean(axis=2, keepdims=True)
+    if color == "channels":
+        return np.concatenate([run(image[None, ..., i : i + 1])[0] for i in range(3)], axis=2)
+    ycbcr = colors.rgb_to_ycbcr(image)
+    return colors.ycbcr_to_rgb(np.concatenate([run(ycbcr[None, ..., :1])[0], ycbcr[..., 1:]], axis=2))
+
+
+def _deployment(model):
+    """Returns the model's deployment graph as a function of [n, h, w, c] arrays, made once and kept while the model is.
+
+    Weights that have changed since, by training or loading, are copied over.
+    """
+    weights = model.get_weights()
+    if model not in _deployed:
+        graph = fold(model)
+        _deployed[model] = weights, graph, _compiled(graph)
+    before, graph, run = _deployed[model]
+    if not all(map(np.array_equal, before, weights)):
+        copy_weights(model, graph)
+        _deployed[model] = weights, graph, run
+    return run
+
+
+def _compiled(graph):
+    if keras.backend.backend() != "tensorflow":
+        return lambda images: np.asarray(graph.predict_on_batch(images))
+    import tensorflow as tf  # the backend, so it is there; one trace serves every size
+
+    signature = [tf.TensorSpec((None, None, None, graph.input_shape[-1]), tf.float32)]
+    function = tf.function(lambda images: graph(images, training=False), input_signature=signature)
+    return lambda images: function(tf.constant(images)).numpy()
+
+
+def _to_float(pixels):
+    scale = 1.0 if np.issubdtype(pixels.dtype, np.floating) else np.iinfo(pixels.dtype).max
+    return (pixels / np.float32(scale)).astype(np.float32)
+
+
+def _from_float(values, dtype):
+    if np.issubdtype(dtype, np.floating):
+        return values.astype(dtype)
+    scale = np.iinfo(dtype).max
+    return np.rint(np.clip(values, 0, 1) * scale).astype(dtype)

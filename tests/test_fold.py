@@ -1,0 +1,44 @@
+import keras
+import numpy as np
+import pytest
+from test_model import VARIANTS, with_random_weights
+
+from keras_rednet.fold import fold
+from keras_rednet.model import REDNet, size_multiple
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_equals_the_model(variant):
+    model = with_random_weights(REDNet(20, filters=4, **VARIANTS[variant]))
+    folded = fold(model)
+    multiple = size_multiple(model)
+    image = np.random.default_rng(1).random((2, 8 * multiple, 9 * multiple, model.input_shape[-1]), "float32")
+    expected = keras.ops.convert_to_numpy(model(image))
+    assert np.std(expected - image) > 0.01
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(folded(image)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_holds_convolutions_only(variant):
+    folded = fold(REDNet(20, filters=4, **VARIANTS[variant]))
+    assert not [layer for layer in folded.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
+    assert not {"pad", "crop"} & {layer.name for layer in folded.layers}
+
+
+def test_drops_the_identity_behind_symmetric_sums_only():
+    names = {
+        kind: {layer.name for layer in fold(REDNet(10, filters=4, skips=kind)).layers} for kind in VARIANTS_OF_SKIPS
+    }
+    assert not {name for name in names["symmetric"] if name.endswith("_relu")}
+    assert {"skip_conv3_relu", "skip2_relu"} <= names["residual"]
+
+
+VARIANTS_OF_SKIPS = ("symmetric", "residual")
+
+
+def test_saves_and_loads(tmp_path):
+    folded = fold(with_random_weights(REDNet(10, filters=4, downsample_at=(1,))))
+    folded.save(tmp_path / "folded.keras")
+    image = np.random.default_rng(0).random((1, 8, 10, 1), "float32")
+    loaded = keras.models.load_model(tmp_path / "folded.keras")
+    np.testing.assert_array_equal(loaded(image), folded(image))

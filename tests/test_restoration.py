@@ -1,0 +1,180 @@
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from test_model import VARIANTS, with_random_weights
+
+from keras_rednet import restore
+from keras_rednet.color import rgb_to_ycbcr
+from keras_rednet.geometry import orient, restore_orientation
+from keras_rednet.model import REDNet, receptive_radius
+
+
+@pytest.fixture(scope="module")
+def gray_model():
+    return with_random_weights(REDNet(10, filters=4, downsample_at=(1,)))
+
+
+@pytest.fixture(scope="module")
+def color_model():
+    return with_random_weights(REDNet(10, filters=4, channels=3), seed=1)
+
+
+def noise(*shape):
+    return np.random.default_rng(0).random(shape, "float32")
+
+
+def whole(model, image):
+    return keras.ops.convert_to_numpy(model(image[None]))[0]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("size", [(131, 157), (160, 96), (1, 203)])
+def test_tiles_equal_the_whole_image(variant, size):
+    model = with_random_weights(REDNet(20, filters=4, **VARIANTS[variant]))
+    image = noise(*size, model.input_shape[-1])
+    np.testing.assert_allclose(restore(model, image, tile=16), whole(model, image), atol=1e-5)
+
+
+def test_tiles_need_their_halo(monkeypatch):
+    model = with_random_weights(REDNet(20, filters=4))
+    image = noise(131, 157, 1)
+    monkeypatch.setattr("keras_rednet.restoration.receptive_radius", lambda model: receptive_radius(model) // 2)
+    assert np.abs(restore(model, image, tile=16) - whole(model, image)).max() > 1e-5
+
+
+@pytest.mark.parametrize("tile", [1, 37, "auto", None])
+def test_any_tile_gives_the_same(gray_model, tile):
+    image = noise(75, 91)
+    np.testing.assert_allclose(
+        restore(gray_model, image, tile=tile), whole(gray_model, image[..., None])[..., 0], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("orientation", range(8))
+def test_orientations_are_undone_and_differ(orientation):
+    image = noise(5, 7, 3)
+    np.testing.assert_array_equal(restore_orientation(orient(image, orientation), orientation), image)
+    others = [orient(image, k) for k in range(8) if k != orientation]
+    assert not [other for other in others if np.array_equal(other, orient(image, orientation))]
+
+
+@pytest.mark.parametrize("orientation", [-1, 8, 0.5])
+def test_bad_orientation(orientation):
+    with pytest.raises(ValueError, match="`orientation` must be an integer from 0 to 7"):
+        orient(noise(2, 2, 1), orientation)
+
+
+@pytest.mark.parametrize("tile", [16, None])
+def test_eight_orientations_are_averaged(gray_model, tile):
+    image = noise(74, 92, 1)
+    turned = [whole(gray_model, np.ascontiguousarray(orient(image, k))) for k in range(8)]
+    expected = np.mean([restore_orientation(restored, k) for k, restored in enumerate(turned)], axis=0)
+    np.testing.assert_allclose(restore(gray_model, image, tile=tile, orientations=8), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(9, 11), (9, 11, 1), (9, 11, 3), (9, 11, 4)])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32", "float64"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_same_kind_comes_back(gray_model, color_model, shape, dtype, channels):
+    scale = np.iinfo(dtype).max if dtype.startswith("u") else 1
+    image = (noise(*shape) * scale).astype(dtype)
+    restored = restore(gray_model if channels == 1 else color_model, image)
+    assert (restored.shape, restored.dtype) == (image.shape, image.dtype)
+    assert not np.array_equal(restored[..., :3], image[..., :3])
+    if shape[2:] == (4,):
+        np.testing.assert_array_equal(restored[..., 3], image[..., 3])
+
+
+def test_integers_are_the_rounded_and_clipped_floats(gray_model):
+    image = (noise(20, 20) * 255).astype("uint8")
+    exact = restore(gray_model, (image / 255).astype("float32")) * 255
+    assert exact.min() < 0 or exact.max() > 255
+    np.testing.assert_array_equal(restore(gray_model, image), np.rint(exact.clip(0, 255)))
+
+
+def test_color_with_a_gray_model(gray_model):
+    image = noise(20, 24, 3)
+    channels = restore(gray_model, image)
+    np.testing.assert_allclose(channels[..., 1], restore(gray_model, image[..., 1]), atol=1e-6)
+    ycbcr = rgb_to_ycbcr(image)
+    restored = rgb_to_ycbcr(restore(gray_model, image, color="luminance"))
+    np.testing.assert_allclose(restored[..., 0], restore(gray_model, ycbcr[..., 0]), atol=1e-5)
+    np.testing.assert_allclose(restored[..., 1:], ycbcr[..., 1:], atol=1e-5)
+
+
+def test_gray_with_a_color_model(color_model):
+    image = noise(20, 24)
+    expected = whole(color_model, np.repeat(image[..., None], 3, axis=2)).mean(axis=2)
+    np.testing.assert_allclose(restore(color_model, image), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "I;16", "F"])
+def test_pil_images(gray_model, mode):
+    values = {"I;16": (noise(9, 11) * 65535).astype("uint16"), "F": noise(9, 11)}
+    pixels = (noise(9, 11, max(2, len(mode))) * 255).astype("uint8")
+    image = (
+        Image.fromarray(values[mode]) if mode in values else Image.fromarray(pixels[..., 0] if mode == "L" else pixels)
+    )
+    restored = restore(gray_model, image)
+    assert (restored.mode, restored.size) == (image.mode, image.size)
+    if mode in ("RGBA", "LA"):
+        assert restored.getchannel("A").tobytes() == image.getchannel("A").tobytes()
+    if mode != "LA":
+        np.testing.assert_array_equal(np.asarray(restored), restore(gray_model, np.asarray(image)))
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("1", "L"), ("P", "RGB"), ("CMYK", "RGB"), ("YCbCr", "RGB")])
+def test_other_pil_modes_become_gray_or_rgb(gray_model, mode, expected):
+    image = Image.fromarray((noise(9, 11, 3) * 255).astype("uint8")).convert(mode)
+    assert restore(gray_model, image).mode == expected
+
+
+def test_follows_weights_that_change(gray_model):
+    model = keras.models.clone_model(gray_model)
+    model.set_weights(gray_model.get_weights())
+    image = noise(12, 12, 1)
+    before = restore(model, image)
+    model.set_weights([2 * weight for weight in model.get_weights()])
+    assert not np.allclose(restore(model, image), before)
+    np.testing.assert_allclose(restore(model, image), whole(model, image), atol=1e-4)
+
+
+def test_the_input_is_left_alone(gray_model):
+    image = noise(13, 13)
+    image.flags.writeable = False
+    before = image.copy()
+    restore(gray_model, image[::-1])
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        ("photo.png", TypeError, "must be a NumPy array or a PIL image. Received: str"),
+        (np.zeros((4, 4), "int32"), TypeError, "must be uint8, uint16 or float. Received: dtype=int32"),
+        (np.zeros((4, 4), bool), TypeError, "must be uint8, uint16 or float. Received: dtype=bool"),
+        (np.zeros((4, 4, 2), "uint8"), ValueError, "Received: shape=\\(4, 4, 2\\)"),
+        (np.zeros((2, 4, 4, 3), "uint8"), ValueError, "Received: shape=\\(2, 4, 4, 3\\)"),
+        (np.zeros((0, 4), "uint8"), ValueError, "at least a pixel"),
+        (np.full((4, 4), np.nan), ValueError, "must be finite"),
+        (np.full((4, 4), np.inf), ValueError, "must be finite"),
+    ],
+)
+def test_bad_images(gray_model, image, error, message):
+    with pytest.raises(error, match=message):
+        restore(gray_model, image)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"color": "gray"}, "`color` must be one of .* Received: color='gray'"),
+        ({"tile": 0}, "`tile` must be .* Received: tile=0"),
+        ({"tile": "big"}, "`tile` must be .* Received: tile='big'"),
+        ({"orientations": 4}, "`orientations` must be 1 or 8. Received: orientations=4"),
+    ],
+)
+def test_bad_options(gray_model, option, message):
+    with pytest.raises(ValueError, match=message):
+        restore(gray_model, noise(4, 4), **option)
