@@ -1,0 +1,200 @@
+"""The command `rednet`: photographs in, restored photographs out.
+
+Only the standard library is imported until a command runs, so that `rednet --help` answers at once.
+"""
+
+import argparse
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+EPILOG = """\
+examples:
+  rednet denoise photo.jpg -o clean.png           one photograph
+  rednet denoise holiday/ -o cleaned/             every picture of a folder, subfolders too
+  rednet denoise photo.jpg -o clean.png --orientations 8   eight times as slow, slightly better
+  rednet evaluate denoise --data set12/           PSNR and SSIM on clean images of your own
+  rednet weights                                  the shipped networks and what they score
+
+Colour, bit depth, alpha, EXIF data and ICC profile are kept. A broken file is named and the others are still restored;
+the exit status is then 1. Nothing is overwritten without --overwrite."""
+
+
+def main(arguments=None):
+    """Runs `rednet` with command-line arguments (those of the process by default) and returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ValueError, OSError) as error:
+        print(f"rednet: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("rednet: interrupted; finished pictures are kept", file=sys.stderr)
+        return 130
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="rednet",
+        description="Restore photographs with RED-Net.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_denoise(commands)
+    _add_evaluate(commands)
+    _add_train(commands)
+    listing = commands.add_parser("weights", help="list the shipped networks and what they score")
+    listing.set_defaults(run=_weights)
+    return parser
+
+
+def _add_denoise(commands):
+    denoise = commands.add_parser(
+        "denoise",
+        help="remove noise from photographs",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    denoise.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="a picture, or a folder of pictures")
+    denoise.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="the restored picture; a folder where PHOTO is a folder, there are several, or OUT ends in /",
+    )
+    denoise.add_argument("--overwrite", action="store_true", help="replace pictures that are there already")
+    denoise.add_argument("--orientations", type=int, choices=(1, 8), default=1, help="8: slower, slightly better")
+    denoise.add_argument("--tile", type=int, metavar="PIXELS", help="side of a tile; smaller ones need less memory")
+    denoise.add_argument("--weights", metavar="FILE", help="weights of your own for this task, as training writes them")
+    denoise.set_defaults(run=_restore, task="denoise")
+
+
+def _add_evaluate(commands):
+    evaluate = commands.add_parser("evaluate", help="score the shipped networks on clean images of your own")
+    evaluate.add_argument("task", choices=("denoise",))
+    evaluate.add_argument("--data", required=True, metavar="FOLDER", help="clean images")
+    evaluate.add_argument("--color", choices=("gray", "rgb"), default="gray")
+    evaluate.add_argument("--orientations", type=int, choices=(1, 8), default=1)
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _add_train(commands):
+    train = commands.add_parser("train", help="train a recipe on a folder of clean images", add_help=False)
+    train.add_argument("arguments", nargs=argparse.REMAINDER)
+    train.set_defaults(run=_train)
+
+
+def _restore(options):
+    jobs = _jobs(options.photos, options.output)
+    from rich.progress import Progress
+
+    networks, failures = {}, 0
+    with Progress(disable=not sys.stderr.isatty(), transient=True) as progress:
+        bar = progress.add_task("", total=len(jobs))
+        for source, target in jobs:
+            progress.update(bar, description=source.name)
+            start = time.perf_counter()
+            try:
+                _restore_file(source, target, options, networks)
+                progress.console.print(f"{source} -> {target}  {time.perf_counter() - start:.1f} s", markup=False)
+            except (ValueError, TypeError, OSError, MemoryError) as error:
+                failures += 1
+                print(f"rednet: {_one_line(source, error)}", file=sys.stderr)
+            progress.advance(bar)
+    if failures:
+        print(f"rednet: {failures} of {len(jobs)} pictures failed, {len(jobs) - failures} done", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _restore_file(source, target, options, networks):
+    if target.exists() and not options.overwrite:
+        raise ValueError(f"{target} is there already: add --overwrite to replace it.")
+    from keras_rednet.pictures import check_format, read_picture, write_picture
+
+    picture = read_picture(source)
+    check_format(target, picture.image)  # before the work, not after it
+    from keras_rednet.restoration import restore
+
+    network = _network(options, _channels(picture.image), networks)
+    tile = "auto" if options.tile is None else options.tile
+    restored = restore(network, picture.image, tile=tile, orientations=options.orientations)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(target, dataclasses.replace(picture, image=restored))
+
+
+def _network(options, channels, networks):
+    """Returns the network for pictures of so many channels, made when the first such picture comes."""
+    if channels not in networks:
+        from keras_rednet.model import RED30
+
+        weights = options.weights or "pretrained"
+        networks[channels] = RED30(options.task, channels=channels, downsample_at=(1,), weights=weights)
+    return networks[channels]
+
+
+def _channels(image):
+    if hasattr(image, "mode"):  # a PIL image; the rest of its modes are colour
+        return 1 if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I") else 3
+    return 3
+
+
+def _jobs(photos, output):
+    """Returns (source, target) paths; raises ValueError where two sources would become one target."""
+    into_folder = output.endswith(("/", "\\")) or len(photos) > 1 or photos[0].is_dir() or Path(output).is_dir()
+    folder, jobs = Path(output), []
+    for photo in photos:
+        if photo.is_dir():
+            jobs += [(path, folder / path.relative_to(photo)) for path in _pictures(photo, folder)]
+        else:
+            jobs.append((photo, folder / photo.name if into_folder else folder))
+    if not jobs:
+        raise ValueError(f"no pictures in {', '.join(map(str, photos))}.")
+    sources = {}
+    for source, target in jobs:
+        if target in sources:
+            raise ValueError(f"{sources[target]} and {source} would both become {target}: restore them separately.")
+        sources[target] = source
+    return jobs
+
+
+def _pictures(folder, output):
+    """Returns the picture files below `folder`, those below the output folder left out."""
+    from keras_rednet.pictures import SAVE_OPTIONS
+
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SAVE_OPTIONS and path.is_file())
+    return [path for path in paths if output == folder or not path.is_relative_to(output)]
+
+
+def _one_line(source, error):
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message if str(source) in message else f"{source}: {message}"
+
+
+def _evaluate(options):
+    from recipes import evaluate
+
+    evaluate.print_scores(options.data, color=options.color, orientations=options.orientations)
+    return 0
+
+
+def _train(options):
+    from recipes import train
+
+    train.main(options.arguments)
+    return 0
+
+
+def _weights(options):
+    from keras_rednet.weights import records
+
+    for name, record in sorted(records().items()):
+        scores = ", ".join(f"{key} {value:.2f} dB" for key, value in record["validation_psnr"].items())
+        print(f"{name}  {record['parameters']:,} parameters, validation {scores}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Picture files in and out, with what a photographer wants kept: bit depth, alpha, EXIF data, ICC profile, the way up.
+
+A picture is a PIL image, except 16-bit colour, which PIL does not hold: that is a uint16 array [h, w, 3|4].
+"""
+
+import dataclasses
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from keras_rednet.weights import written_whole
+
+SAVE_OPTIONS = {
+    ".bmp": {"format": "BMP"},
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".png": {"format": "PNG"},
+    ".tif": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
+    ".tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
+    ".webp": {"format": "WEBP", "quality": 95},
+}
+ORIENTATION = 0x0112  # EXIF tag
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A decoded picture: `image` (PIL image or uint16 [h, w, 3|4]), its EXIF block and ICC profile (bytes or None)."""
+
+    image: object
+    exif: bytes | None = None
+    icc_profile: bytes | None = None
+
+
+def read_picture(path):
+    """Reads a picture file, turned the right way up; the EXIF orientation is then 1.
+
+    Raises:
+        ValueError: not a picture, a damaged one, or one that could not be kept at its depth.
+        OSError: the file cannot be read.
+    """
+    try:
+        with Image.open(path) as file:
+            depth16, pages = _is_16_bit_color(file), getattr(file, "n_frames", 1)
+            file.load()
+            exif = file.getexif()
+            orientation = exif.get(ORIENTATION, 1)
+            image = ImageOps.exif_transpose(file)
+            profile = file.info.get("icc_profile") if file.mode != "CMYK" else None
+    except UnidentifiedImageError:
+        raise ValueError(f"{path}: not a picture that Pillow can read.") from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: too large to be safe. {error}") from None
+    except (OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ValueError(f"{path}: damaged. {error}") from None
+    if pages > 1:
+        raise ValueError(f"{path}: an animation or a file of several pages; save the pictures one by one.")
+    if depth16:
+        image = _upright(_decode_png16(path), orientation)
+    exif.pop(ORIENTATION, None)
+    return Picture(image, exif.tobytes() if len(exif) else None, profile)
+
+
+def write_picture(path, picture):
+    """Writes a picture, whole or not at all, in the format of the path's suffix.
+
+    Raises:
+        ValueError: the format is unknown or cannot hold the picture.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    check_format(path, picture.image)
+    options = SAVE_OPTIONS[path.suffix.lower()]
+    metadata = {"exif": picture.exif, "icc_profile": picture.icc_profile}
+    metadata = {key: value for key, value in metadata.items() if value}
+    with written_whole(path) as temporary:
+        if isinstance(picture.image, np.ndarray):
+            temporary.write_bytes(_encode_png16(picture.image, metadata))
+        else:
+            picture.image.save(temporary, **options, **metadata)
+
+
+def check_format(path, image):
+    """Raises ValueError unless the path's suffix names a format that holds all of a picture's image."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in SAVE_OPTIONS:
+        raise ValueError(f"{path}: the name must end in one of {', '.join(SAVE_OPTIONS)}.")
+    file_format = SAVE_OPTIONS[suffix]["format"]
+    if isinstance(image, np.ndarray):
+        kind, formats = "16-bit colour", ("PNG",)
+    elif image.mode.startswith("I"):
+        kind, formats = "16-bit gray", ("PNG", "TIFF")
+    elif image.mode == "F":
+        kind, formats = "floating-point values", ("TIFF",)
+    elif image.mode in ("LA", "RGBA"):
+        kind, formats = "transparency", ("PNG", "TIFF", "WEBP")
+    else:
+        return
+    if file_format not in formats:
+        raise ValueError(f"{path}: {file_format} cannot hold {kind}; choose {' or '.join(formats)}.")
+
+
+def _is_16_bit_color(file):
+    if file.format == "PNG":
+        with Path(file.filename).open("rb") as raw:
+            header = raw.read(26)
+        return header[24] == 16 and header[25] in (2, 6)  # IHDR: bit depth, colour type RGB or RGBA
+    if file.format == "TIFF":
+        bits = file.tag_v2.get(258, (8,))  # BitsPerSample
+        if len(bits) >= 3 and max(bits) > 8:
+            raise ValueError("16-bit colour TIFF would lose its depth; save it as 16-bit PNG")
+    return False
+
+
+def _upright(pixels, orientation):
+    """Turns [h, w, c] as the EXIF orientation (1-8) asks."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _decode_png16(path):
+    import tensorflow as tf  # Pillow reads 16-bit colour as 8-bit
+
+    return tf.io.decode_png(Path(path).read_bytes(), dtype=tf.uint16).numpy()
+
+
+def _encode_png16(pixels, metadata):
+    import tensorflow as tf
+
+    encoded = tf.io.encode_png(pixels).numpy()
+    header_end = len(PNG_SIGNATURE) + 25  # IHDR: length, type, 13 bytes, checksum
+    chunks = b""
+    if "icc_profile" in metadata:
+        chunks += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata["icc_profile"]))
+    if "exif" in metadata:
+        chunks += _chunk(b"eXIf", metadata["exif"].removeprefix(b"Exif\0\0"))
+    return encoded[:header_end] + chunks + encoded[header_end:]
+
+
+def _chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

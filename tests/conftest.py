@@ -1,0 +1,46 @@
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_rednet.model import RED30
+from keras_rednet.weights import save
+
+RECORD = {"recipe": {}, "commit": "test", "training_images": [], "validation_images": [], "patches": 0}
+
+
+@pytest.fixture
+def test_images():
+    """The folder of the literature's test images."""
+    if "KERAS_REDNET_DATA" not in os.environ:
+        pytest.skip("KERAS_REDNET_DATA names no folder of test images")
+    return Path(os.environ["KERAS_REDNET_DATA"])
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder of six small photographs, cut from the sample that the package ships."""
+    import keras_rednet
+
+    folder = tmp_path_factory.mktemp("photos")
+    with Image.open(Path(keras_rednet.__file__).parent / "samples" / "chelsea.png") as sample:
+        for i in range(6):
+            sample.crop((60 * i, 30 * i, 60 * i + 90, 30 * i + 70)).save(folder / f"photo{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fast_weights(tmp_path_factory):
+    """Files of weights of the fast RED30, {channels: path}, which darken an image a little."""
+    folder = tmp_path_factory.mktemp("weights")
+    paths = {}
+    for channels in (1, 3):
+        model = RED30(channels=channels, downsample_at=(1,), weights=None)
+        model.get_layer("deconv15").bias.assign(np.full(channels, -0.1))
+        paths[channels] = folder / f"{channels}.npz"
+        save(model, paths[channels], {**RECORD, "validation_psnr": {}})
+    return paths

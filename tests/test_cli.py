@@ -1,0 +1,144 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_rednet import RED30, restore
+from keras_rednet.cli import main
+
+
+@pytest.fixture
+def denoise(fast_weights, monkeypatch):
+    """Runs `rednet denoise` with small test weights in the place of the shipped ones."""
+    load = {1: fast_weights[1], 3: fast_weights[3]}
+    monkeypatch.setattr("keras_rednet.weights.find", lambda *, channels, **network: channels)
+    monkeypatch.setattr("keras_rednet.weights.load", lambda model, name: _load(model, load[name]))
+    return lambda *arguments: main(["denoise", *map(str, arguments)])
+
+
+def _load(model, path):
+    from keras_rednet.weights import load_file
+
+    load_file(model, path)
+
+
+def test_restores_a_photo(denoise, photos, fast_weights, tmp_path, capsys):
+    out = tmp_path / "clean.png"
+    assert denoise(photos / "photo0.png", "-o", out) == 0
+    with Image.open(photos / "photo0.png") as photo, Image.open(out) as restored:
+        model = RED30(channels=3, downsample_at=(1,), weights=fast_weights[3])
+        np.testing.assert_array_equal(np.asarray(restored), restore(model, np.asarray(photo)))
+        assert not np.array_equal(np.asarray(restored), np.asarray(photo))
+    assert f"photo0.png -> {out}" in capsys.readouterr().out.replace("\n", "")
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_restores_a_folder_and_goes_on_after_a_broken_file(denoise, photos, tmp_path, capsys):
+    source = tmp_path / "in"
+    (source / "sub").mkdir(parents=True)
+    for i, name in enumerate(("a.png", "c.png", "sub/a.png")):
+        (source / name).write_bytes((photos / f"photo{i}.png").read_bytes())
+    (source / "b.png").write_bytes((photos / "photo3.png").read_bytes()[:500])
+    (source / "notes.txt").write_text("no picture")
+    assert denoise(source, "-o", tmp_path / "out") == 1
+    written = sorted(
+        str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()
+    )
+    assert written == ["a.png", "c.png", "sub/a.png"]
+    errors = capsys.readouterr().err
+    assert f"{source / 'b.png'}: damaged" in errors
+    assert "1 of 4 pictures failed, 3 done" in errors
+
+
+def test_gray_photos_use_the_gray_network(denoise, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 65535, (20, 30), "uint16")
+    Image.fromarray(pixels).save(tmp_path / "deep.png")
+    assert denoise(tmp_path / "deep.png", "-o", tmp_path / "out.png") == 0
+    with Image.open(tmp_path / "out.png") as restored:
+        assert restored.mode == "I;16"
+        darker = pixels - np.asarray(restored).astype(int)
+        assert abs(np.median(darker[pixels > 10_000]) - 6554) < 20  # 0.1 of white, the bias of the test weights
+
+
+def test_keeps_alpha_depth_and_metadata(denoise, tmp_path):
+    import tensorflow as tf
+
+    deep = np.random.default_rng(0).integers(0, 65535, (20, 30, 4), "uint16")
+    (tmp_path / "deep.png").write_bytes(tf.io.encode_png(deep).numpy())
+    assert denoise(tmp_path / "deep.png", "-o", tmp_path / "out.png") == 0
+    restored = tf.io.decode_png((tmp_path / "out.png").read_bytes(), dtype=tf.uint16).numpy()
+    np.testing.assert_array_equal(restored[..., 3], deep[..., 3])
+    assert len(np.unique(restored[..., :3])) > 256
+
+
+def test_never_overwrites_unless_asked(denoise, photos, tmp_path, capsys):
+    out = tmp_path / "clean.png"
+    out.write_bytes(b"precious")
+    assert denoise(photos / "photo0.png", "-o", out) == 1
+    assert out.read_bytes() == b"precious"
+    assert "is there already: add --overwrite to replace it" in capsys.readouterr().err
+    assert denoise(photos / "photo0.png", "-o", out, "--overwrite") == 0
+    assert Image.open(out).size == (90, 70)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.png", "-o", "out.png"], "No such file"),
+        (["photo.png", "-o", "out.xyz"], "the name must end in one of"),
+        (["photo.png", "-o", "out.jpg", "--tile", "0"], "`tile` must be"),
+        (["alpha.png", "-o", "out.jpg"], "JPEG cannot hold transparency"),
+    ],
+)
+def test_says_what_is_wrong_and_leaves_nothing(denoise, photos, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.png").write_bytes((photos / "photo0.png").read_bytes())
+    Image.new("RGBA", (20, 20)).save("alpha.png")
+    before = sorted(tmp_path.iterdir())
+    assert denoise(*arguments) == 1
+    assert message in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_two_photos_of_one_name_are_refused_before_any_work(denoise, photos, tmp_path, capsys):
+    (tmp_path / "photo0.png").write_bytes((photos / "photo1.png").read_bytes())
+    assert denoise(photos / "photo0.png", tmp_path / "photo0.png", "-o", tmp_path / "out") == 2
+    assert "would both become" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_inside_the_input_is_no_input(denoise, photos, tmp_path):
+    for name in ("a.png", "out/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((photos / "photo0.png").read_bytes())
+    assert denoise(tmp_path, "-o", tmp_path / "out", "--overwrite") == 0
+    assert not (tmp_path / "out" / "out").exists()
+
+
+def test_an_empty_folder_is_an_error(denoise, tmp_path, capsys):
+    assert denoise(tmp_path, "-o", tmp_path / "out") == 2
+    assert "no pictures in" in capsys.readouterr().err
+
+
+def test_weights_of_ones_own(photos, fast_weights, tmp_path):
+    out = tmp_path / "clean.png"
+    assert main(["denoise", str(photos / "photo0.png"), "-o", str(out), "--weights", str(fast_weights[3])]) == 0
+    assert out.exists()
+
+
+def test_help_imports_nothing_heavy():
+    program = "import sys; from keras_rednet.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    program += "print([m for m in ('keras', 'tensorflow', 'numpy', 'PIL') if m in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert output.endswith("[]\n")
+    assert "rednet denoise photo.jpg -o clean.png" in output
+
+
+def test_lists_the_shipped_weights(capsys):
+    from keras_rednet.weights import records
+
+    assert main(["weights"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in records())

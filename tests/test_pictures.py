@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tifffile
+from PIL import Image, ImageCms
+
+from keras_rednet.pictures import ORIENTATION, Picture, read_picture, write_picture
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def pixels(*shape, dtype="uint8"):
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype)
+
+
+def exif(**tags):
+    block = Image.Exif()
+    block[0x010F] = "Camera maker"
+    for tag, value in tags.items():
+        block[int(tag.removeprefix("tag"))] = value
+    return block
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"])
+def test_round_trip_keeps_exif_and_profile(tmp_path, suffix):
+    source, target = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    smooth = Image.fromarray(pixels(3, 4, 3)).resize((40, 30), Image.Resampling.BICUBIC)
+    if suffix == ".bmp":  # holds neither
+        smooth.save(source)
+    else:
+        smooth.save(source, exif=exif(), icc_profile=PROFILE, quality=95)
+    picture = read_picture(source)
+    write_picture(target, picture)
+    written = read_picture(target)
+    assert np.abs(np.asarray(written.image, int) - np.asarray(smooth, int)).mean() < 4
+    if suffix != ".bmp":
+        assert written.icc_profile == PROFILE
+        assert Image.open(target).getexif()[0x010F] == "Camera maker"
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16", "P", "1"])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_round_trip_keeps_pixels(tmp_path, mode, suffix):
+    image = (
+        Image.fromarray(pixels(9, 11, dtype="uint16"))
+        if mode == "I;16"
+        else Image.fromarray(pixels(9, 11, 4)).convert(mode)
+    )
+    image.save(tmp_path / f"a{suffix}")
+    write_picture(tmp_path / f"b{suffix}", read_picture(tmp_path / f"a{suffix}"))
+    with Image.open(tmp_path / f"b{suffix}") as written:
+        assert written.mode == image.mode
+        np.testing.assert_array_equal(np.asarray(written), np.asarray(image))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_color_png(tmp_path, channels):
+    deep = pixels(9, 11, channels, dtype="uint16")
+    write_picture(tmp_path / "a.png", Picture(deep, exif().tobytes(), PROFILE))
+    picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_array_equal(picture.image, deep)
+    assert picture.icc_profile == PROFILE
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.getexif()[0x010F] == "Camera maker"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("depth", [8, 16])
+def test_turns_pictures_the_right_way_up(tmp_path, orientation, depth):
+    block = exif(**{f"tag{ORIENTATION}": orientation})
+    stored = pixels(5, 7, 3, dtype=f"uint{depth}")
+    path = tmp_path / "a.png"
+    if depth == 8:
+        Image.fromarray(stored).save(path, exif=block)
+    else:
+        write_picture(path, Picture(stored, block.tobytes()))
+    picture = read_picture(path)
+    methods = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"}
+    methods |= {6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90"}
+    high_bytes = Image.fromarray((stored >> (depth - 8)).astype("uint8"))
+    upright = high_bytes.transpose(Image.Transpose[methods[orientation]]) if orientation > 1 else high_bytes
+    received = np.asarray(picture.image) >> (depth - 8)
+    np.testing.assert_array_equal(received, np.asarray(upright))
+    write_picture(tmp_path / "b.png", picture)
+    with Image.open(tmp_path / "b.png") as written:
+        assert written.getexif().get(ORIENTATION, 1) == 1
+        assert written.getexif()[0x010F] == "Camera maker"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
+def test_refuses_what_is_no_picture(tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a.png: (not a picture that Pillow can read|damaged)"):
+        read_picture(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+def test_refuses_a_truncated_picture(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(pixels(60, 60, 3)).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=f"a{suffix}: (not a picture|damaged)"):
+        read_picture(path)
+
+
+def test_refuses_a_truncated_16_bit_png(tmp_path):
+    (tmp_path / "a.png").write_bytes(tf.io.encode_png(pixels(60, 60, 3, dtype="uint16")).numpy()[:9000])
+    with pytest.raises(ValueError, match="a.png: damaged"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_refuses_several_pages_and_16_bit_color_tiff(tmp_path):
+    frames = [Image.fromarray(pixels(9, 9, 3)) for _ in range(2)]
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
+    with pytest.raises(ValueError, match="an animation or a file of several pages"):
+        read_picture(tmp_path / "a.tif")
+    tifffile.imwrite(tmp_path / "b.tif", pixels(9, 9, 3, dtype="uint16"), photometric="rgb")
+    with pytest.raises(ValueError, match="16-bit colour TIFF would lose its depth; save it as 16-bit PNG"):
+        read_picture(tmp_path / "b.tif")
+
+
+def test_a_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_picture(tmp_path / "missing.png")
+
+
+@pytest.mark.parametrize(
+    ("image", "suffix", "message"),
+    [
+        (Image.new("RGBA", (4, 4)), ".jpg", "JPEG cannot hold transparency; choose PNG or TIFF or WEBP"),
+        (pixels(4, 4, 3, dtype="uint16"), ".tif", "TIFF cannot hold 16-bit colour; choose PNG"),
+        (Image.fromarray(pixels(4, 4, dtype="uint16")), ".webp", "WEBP cannot hold 16-bit gray; choose PNG or TIFF"),
+        (Image.new("F", (4, 4)), ".png", "PNG cannot hold floating-point values; choose TIFF"),
+        (Image.new("RGB", (4, 4)), ".xyz", "the name must end in one of .bmp"),
+    ],
+)
+def test_refuses_a_format_that_would_lose_something(tmp_path, image, suffix, message):
+    with pytest.raises(ValueError, match=message):
+        write_picture(tmp_path / f"a{suffix}", Picture(image))
+    assert not list(tmp_path.iterdir())
