@@ -119,7 +119,12 @@ def training_patches(images, corruption, *, color, patch_size, patches_per_image
 
     def read(record):
         image = tf.numpy_function(lambda file: read_image(_path_or_bytes(file), color=color), [record], tf.uint8)
-        return tf.ensure_shape(image, [None, None, channels])
+        image = tf.ensure_shape(image, [None, None, channels])
+        fits = tf.reduce_min(tf.shape(image)[:2]) >= patch_size
+        name = tf.strings.substr(record, 0, 200)
+        message = tf.strings.join([name, f" is smaller than the patches of {patch_size}x{patch_size} pixels."])
+        with tf.control_dependencies([tf.debugging.Assert(fits, [message])]):
+            return tf.identity(image)
 
     def epoch_of_records(_):
         epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int32), tf.cast(epoch.read_value(), tf.int32))

@@ -94,7 +94,8 @@ def save(model, path, record):
     missing = [key for key in RECORD_KEYS if key not in record]
     if missing:
         raise ValueError(f"`record` must say where the weights come from. Missing: {missing}.")
-    arrays = {name: np.asarray(variable, np.float32).astype(np.float16) for name, variable in _variables(model).items()}
+    with np.errstate(over="ignore"):  # an overflow is reported below, by name
+        arrays = {name: variable.numpy().astype(np.float16) for name, variable in _variables(model).items()}
     broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if broken:
         raise ValueError(f"Weights must be finite in float16. Received infinite or NaN values in: {broken}.")

@@ -1,0 +1,74 @@
+"""Ships the weights of a training run with the package: `python -m recipes.ship runs/denoise-fast-gray`.
+
+Copies the run's best weights to keras_rednet/pretrained under the name that their recipe gives them, and their record
+into weights.json. A network that is shipped already becomes the next version, if it is better on the validation images.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from keras_rednet import weights
+
+COLORS = {1: "gray", 3: "color"}
+LICENCE = "MIT; the training images (BSDS500, T91) are offered for research"
+
+
+def ship(run):
+    """Ships the weights in the folder of a run and returns their name.
+
+    Raises:
+        ValueError: the shipped weights of the same network have at least this mean validation PSNR.
+    """
+    run = Path(run)
+    record = json.loads((run / "weights.json").read_text())
+    recipe = record["recipe"]
+    network = {key: recipe[key] for key in ("depth", "task", "level", "filters", "downsample_at", "channels")}
+    shipped = weights.records()
+    before = [name for name, other in shipped.items() if other["network"] == network]
+    if before and _mean(shipped[before[0]]) >= _mean(record):
+        raise ValueError(
+            f"{before[0]} is as good on the validation images: expected more than {_mean(shipped[before[0]]):.3f} dB. "
+            f"Received: {_mean(record):.3f} dB."
+        )
+    version = 1 + int(before[0].rsplit("-v", 1)[1]) if before else 1
+    name = f"{_stem(network)}-v{version}"
+    shutil.copy(run / "weights.npz", weights.PRETRAINED / f"{name}.npz")
+    for old in before:
+        del shipped[old]
+        (weights.PRETRAINED / f"{old}.npz").unlink()
+    shipped[name] = {"network": network, "licence": LICENCE, **record}
+    with weights.written_whole(weights.PRETRAINED / "weights.json") as path:
+        path.write_text(_json(dict(sorted(shipped.items()))))
+    return name
+
+
+def _stem(network):
+    fast = "-fast" if network["downsample_at"] else ""
+    wide = f"-{network['filters']}" if network["filters"] != 64 else ""
+    task = network["task"].replace("_", "-")
+    return f"red{network['depth']}{fast}{wide}-{task}-{network['level']}-{COLORS[network['channels']]}"
+
+
+def _mean(record):
+    return sum(record["validation_psnr"].values()) / len(record["validation_psnr"])
+
+
+def _json(records):
+    """One line per entry of a record: readable, and a list of images is no page."""
+    blocks = []
+    for name, record in records.items():
+        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in record.items()]
+        blocks.append(f" {json.dumps(name)}: {{\n" + ",\n".join(lines) + "\n }")
+    return "{\n" + ",\n".join(blocks) + "\n}\n"
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m recipes.ship", description=__doc__.splitlines()[0])
+    parser.add_argument("run", metavar="RUN", help="the folder of a training run")
+    print(ship(parser.parse_args(arguments).run))
+
+
+if __name__ == "__main__":
+    main()

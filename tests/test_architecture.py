@@ -1,0 +1,81 @@
+"""The dependency direction: a module imports only modules of a lower level, wherever in the file it does so."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LEVELS = {
+    "keras_rednet": 0,  # only names, imported when they are first used
+    "keras_rednet.color": 0,
+    "keras_rednet.geometry": 0,
+    "keras_rednet.metrics": 0,
+    "keras_rednet.weights": 0,
+    "keras_rednet.fold": 0,
+    "keras_rednet.model": 1,
+    "keras_rednet.corruptions.noise": 1,
+    "keras_rednet.corruptions": 2,
+    "keras_rednet.dataset": 3,
+    "keras_rednet.restoration": 3,
+    "keras_rednet.evaluation": 3,
+    "keras_rednet.pictures": 3,
+    "recipes.recipe": 4,
+    "recipes.denoise": 5,
+    "recipes.train": 6,
+    "recipes.evaluate": 6,
+    "recipes.demo": 6,
+    "recipes.ship": 6,
+    "recipes": 4,
+    "keras_rednet.cli": 7,
+}
+
+
+def module_name(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def files():
+    return sorted([*(ROOT / "keras_rednet").rglob("*.py"), *(ROOT / "recipes").rglob("*.py")])
+
+
+def imports(path):
+    """Returns the modules of ours that a file imports, in functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found.add(name if name in LEVELS else node.module)
+    return {name for name in found if name.split(".")[0] in ("keras_rednet", "recipes")}
+
+
+@pytest.mark.parametrize("path", files(), ids=module_name)
+def test_imports_point_downwards(path):
+    name = module_name(path)
+    assert name in LEVELS, f"give {name} a level"
+    upwards = [imported for imported in imports(path) if LEVELS[imported] >= LEVELS[name]]
+    assert not upwards, f"{name} (level {LEVELS[name]}) imports {upwards}"
+
+
+def test_every_level_has_its_module():
+    assert {module_name(path) for path in files()} == set(LEVELS)
+
+
+def test_the_fixed_top_level():
+    visible = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    made = {"build", "demo", "dist", "runs", "keras_rednet.egg-info"}
+    listed = {
+        "keras_rednet",
+        "recipes",
+        "export",
+        "tests",
+        "setup.cfg",
+        "README.md",
+        "pyproject.toml",
+        "Makefile",
+        "LICENSE",
+    }
+    assert visible - made <= listed

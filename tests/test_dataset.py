@@ -1,0 +1,138 @@
+import hashlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_rednet import dataset
+from keras_rednet.color import luminance
+from keras_rednet.corruptions import GaussianNoise
+
+
+def patches(photos, *, epoch=0, **changes):
+    options = {"color": "gray", "patch_size": 24, "patches_per_image": 5, "batch_size": 4, "seed": 1, **changes}
+    images = options.pop("images", None) or dataset.from_files(dataset.list_images(photos))
+    epoch = tf.Variable(epoch, dtype=tf.int64, trainable=False)
+    return dataset.training_patches(images, GaussianNoise((25, 25)), epoch=epoch, **options)
+
+
+def digest(pairs):
+    return [
+        hashlib.sha1(corrupted.numpy().tobytes() + clean.numpy().tobytes()).hexdigest() for corrupted, clean in pairs
+    ]
+
+
+@pytest.mark.parametrize(("color", "channels"), [("gray", 1), ("luminance", 1), ("rgb", 3)])
+def test_patches(photos, color, channels):
+    pairs = list(patches(photos, color=color))
+    assert len(pairs) == patches(photos).cardinality() == 6 * 5 // 4
+    for corrupted, clean in pairs:
+        assert corrupted.shape == clean.shape == (4, 24, 24, channels)
+        assert corrupted.dtype == clean.dtype == tf.float32
+        assert 0 <= np.min(clean) <= np.max(clean) <= 1
+    noise = np.concatenate([corrupted - clean for corrupted, clean in pairs])
+    assert abs(255 * noise.std() - 25) < 1
+
+
+def test_patches_are_crops_of_the_images_in_all_orientations(photos):
+    images = [dataset.read_image(path, color="gray") for path in dataset.list_images(photos)]
+    windows = [np.lib.stride_tricks.sliding_window_view(image[..., 0], (24, 24)) for image in images]
+    seen = set()
+    for _, clean in patches(photos, patches_per_image=16):
+        for patch in np.rint(255 * clean.numpy()[..., 0]).astype("uint8"):
+            matches = {
+                (transposed, flipped)
+                for transposed, turned in enumerate((patch, patch.T))
+                for flipped, candidate in enumerate((turned, turned[::-1], turned[:, ::-1], turned[::-1, ::-1]))
+                if any((window == candidate).all(axis=(2, 3)).any() for window in windows)
+            }
+            assert matches
+            seen |= matches
+    assert len(seen) == 8
+
+
+def test_same_epoch_same_patches_other_epoch_other_patches(photos):
+    assert digest(patches(photos, epoch=2)) == digest(patches(photos, epoch=2))
+    assert not set(digest(patches(photos, epoch=2))) & set(digest(patches(photos, epoch=3)))
+    assert not set(digest(patches(photos, seed=1))) & set(digest(patches(photos, seed=2)))
+
+
+def test_the_epoch_is_read_when_it_begins(photos):
+    images = dataset.from_files(dataset.list_images(photos))
+    epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+    options = {"color": "gray", "patch_size": 24, "patches_per_image": 5, "batch_size": 4, "seed": 1}
+    pairs = dataset.training_patches(images, GaussianNoise((25, 25)), epoch=epoch, **options)
+    first = digest(pairs)
+    epoch.assign(1)
+    assert digest(pairs) == digest(patches(photos, epoch=1)) != first
+
+
+def test_batches_mix_images(photos, tmp_path):
+    for value in range(8):
+        Image.new("L", (30, 30), 20 * value).save(tmp_path / f"{value}.png")
+    _, clean = next(iter(patches(tmp_path, batch_size=8)))
+    assert len(np.unique(np.rint(255 * clean.numpy()))) == 8
+
+
+def test_an_image_smaller_than_the_patch_is_an_error(photos):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"photo\d.png.*smaller than the patches"):
+        list(patches(photos, patch_size=80))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "1"])
+def test_reads_every_kind(tmp_path, mode):
+    path = tmp_path / "picture.tif"
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 6, 3), "uint8")
+    Image.fromarray(pixels).convert(mode).save(path)
+    assert dataset.read_image(path, color="gray").shape == (5, 6, 1)
+    assert dataset.read_image(path.read_bytes(), color="rgb").shape == (5, 6, 3)
+    if mode == "RGB":
+        np.testing.assert_array_equal(dataset.read_image(path), pixels)
+        expected = np.rint(255 * luminance(pixels / 255))
+        np.testing.assert_array_equal(dataset.read_image(path, color="luminance"), expected)
+
+
+def test_unknown_color(photos):
+    with pytest.raises(ValueError, match="`color` must be one of .* Received: color='grey'"):
+        dataset.read_image(photos / "photo0.png", color="grey")
+
+
+def test_lists_images_below_the_folder_by_name(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("b.PNG", "a.jpg", "sub/c.webp", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in dataset.list_images(tmp_path)] == ["a.jpg", "b.PNG", "c.webp"]
+    with pytest.raises(ValueError, match=r"`folder` must hold images \(.bmp.*Received: folder='.*missing'"):
+        dataset.list_images(tmp_path / "missing")
+    with pytest.raises(ValueError, match="`paths` must name at least one image"):
+        dataset.from_files([])
+
+
+def test_images_of_tensorflow_datasets(photos, tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    folder = tmp_path / "source" / "train" / "cats"
+    folder.mkdir(parents=True)
+    for path in photos.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+
+    class Photos(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(None, None, 3))})
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for path in sorted(folder.iterdir()):
+                yield path.name, {"image": path}
+
+    Photos(data_dir=tmp_path).download_and_prepare()
+    images = dataset.from_tfds("photos", data_dir=tmp_path)
+    assert images.count == 6
+    pairs = list(patches(photos, images=images, color="rgb"))
+    assert len(pairs) == 6 * 5 // 4
+    assert digest(pairs) == digest(patches(photos, images=images, color="rgb"))

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from keras_rednet import Protocol, dataset, evaluate
+from keras_rednet.corruptions import GaussianNoise
+
+NOISE = GaussianNoise((30, 30))
+
+
+def images(count):
+    rng = np.random.default_rng(0)
+    return [(f"image {i}", rng.random((32, 40, 1), "float32")) for i in range(count)]
+
+
+def test_rows_and_mean():
+    rows = evaluate(lambda corrupted: 0.5 * corrupted, images(3), NOISE, Protocol())
+    assert [row["image"] for row in rows] == ["image 0", "image 1", "image 2", "mean"]
+    for column in ("psnr_corrupted", "ssim_corrupted", "psnr", "ssim"):
+        assert rows[-1][column] == pytest.approx(np.mean([row[column] for row in rows[:-1]]))
+    assert rows[-1]["psnr_corrupted"] == pytest.approx(18.6, abs=0.3)
+    assert rows[-1]["psnr"] != rows[-1]["psnr_corrupted"]
+
+
+def test_a_perfect_restorer_is_perfect_and_a_lazy_one_gains_nothing():
+    clean = images(1)
+    perfect = evaluate(lambda corrupted: clean[0][1], clean, NOISE, Protocol())[-1]
+    assert (perfect["psnr"], perfect["ssim"]) == (np.inf, pytest.approx(1))
+    lazy = evaluate(lambda corrupted: corrupted, clean, NOISE, Protocol())[-1]
+    assert (lazy["psnr"], lazy["ssim"]) == (lazy["psnr_corrupted"], lazy["ssim_corrupted"])
+
+
+def test_the_seed_decides_the_noise_and_every_image_has_its_own():
+    seen = []
+    same = [("a", np.zeros((16, 16, 1), "float32"))] * 2
+    for seed in (0, 0, 1):
+        evaluate(lambda corrupted: seen.append(corrupted) or corrupted, same, NOISE, Protocol(seed=seed))
+    np.testing.assert_array_equal(seen[0], seen[2])
+    assert not np.allclose(seen[0], seen[1])
+    assert not np.allclose(seen[0], seen[4])
+
+
+def test_quantized_scores_8_bit_values():
+    clean = [("a", np.full((16, 16, 1), 100 / 255, "float32"))]
+    almost = np.full((16, 16, 1), 100.4 / 255)
+    assert evaluate(lambda _: almost, clean, NOISE, Protocol(quantized=True))[-1]["psnr"] > 100
+    assert evaluate(lambda _: almost, clean, NOISE, Protocol())[-1]["psnr"] < 60
+
+
+def test_no_images():
+    with pytest.raises(ValueError, match="`images` must hold at least one"):
+        evaluate(None, [], NOISE, Protocol())
+
+
+@pytest.mark.parametrize(("sigma", "noisy"), [(10, 28.14), (30, 18.60), (50, 14.16), (70, 11.24)])
+def test_noisy_set12_as_measured_elsewhere(test_images, sigma, noisy):
+    paths = dataset.list_images(test_images / "set12")
+    clean = [(path.name, dataset.read_image(path, color="gray").astype("float32") / 255) for path in paths]
+    mean = evaluate(lambda corrupted: corrupted, clean, GaussianNoise((sigma, sigma)), Protocol())[-1]
+    assert mean["psnr_corrupted"] == pytest.approx(noisy, abs=0.01)

@@ -1,0 +1,66 @@
+import keras
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from keras_rednet.metrics import PSNR, SSIM, psnr, ssim
+
+
+@pytest.fixture(params=[(40, 51), (40, 51, 1), (40, 51, 3)], ids=str)
+def pair(request):
+    rng = np.random.default_rng(0)
+    clean = rng.random(request.param)
+    return clean, clean + rng.normal(0, 0.1, request.param)
+
+
+@pytest.mark.parametrize("data_range", [1.0, 255])
+def test_equal_scikit_image(pair, data_range):
+    clean, restored = (data_range * image for image in pair)
+    expected = peak_signal_noise_ratio(clean, restored, data_range=data_range)
+    assert psnr(clean, restored, data_range=data_range) == pytest.approx(expected, abs=1e-9)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": data_range}
+    expected = structural_similarity(clean, restored, channel_axis=2 if clean.ndim == 3 else None, **options)
+    assert ssim(clean, restored, data_range=data_range) == pytest.approx(expected, abs=1e-5)
+
+
+def test_keras_metrics_equal_the_functions():
+    rng = np.random.default_rng(0)
+    clean = rng.random((5, 20, 24, 3), "float32")
+    restored = clean + rng.normal(0, np.array([0.01, 0.05, 0.1, 0.2, 0.3])[:, None, None, None]).astype("float32")
+    for metric, function in ((PSNR(data_range=1.0), psnr), (SSIM(data_range=1.0), ssim)):
+        metric.update_state(clean[:2], restored[:2])
+        metric.update_state(clean[2:], restored[2:])
+        expected = np.mean([function(c, r, data_range=1.0) for c, r in zip(clean, restored, strict=True)])
+        assert float(metric.result()) == pytest.approx(expected, abs=1e-4)
+
+
+def test_keras_metrics_in_fit_and_from_config():
+    model = keras.Sequential([keras.Input((12, 12, 1)), keras.layers.Conv2D(1, 1)])
+    model.compile("adam", "mse", metrics=[PSNR(data_range=1.0), SSIM(data_range=1.0)])
+    images = np.random.default_rng(0).random((4, 12, 12, 1), "float32")
+    assert {"psnr", "ssim"} <= set(model.fit(images, images, verbose=0).history)
+    assert PSNR.from_config(PSNR(data_range=255).get_config()).data_range == 255
+
+
+def test_shave():
+    clean = np.zeros((20, 20))
+    restored = clean.copy()
+    restored[:2] = restored[-2:] = 1
+    restored[:, :2] = restored[:, -2:] = 1
+    assert psnr(clean, restored, data_range=1.0, shave=2) == np.inf
+    assert psnr(clean, restored, data_range=1.0, shave=1) < 20
+
+
+@pytest.mark.parametrize("function", [psnr, ssim])
+def test_bad_input(function):
+    with pytest.raises(ValueError, match=r"same shape.*clean \(20, 20\), restored \(20, 21\)"):
+        function(np.zeros((20, 20)), np.zeros((20, 21)), data_range=1.0)
+    with pytest.raises(ValueError, match="`shave` must leave at least a pixel of 20x20. Received: shave=10"):
+        function(np.zeros((20, 20)), np.zeros((20, 20)), data_range=1.0, shave=10)
+    with pytest.raises(TypeError, match="data_range"):
+        function(np.zeros((20, 20)), np.zeros((20, 20)))
+
+
+def test_ssim_needs_a_window():
+    with pytest.raises(ValueError, match=r"at least 11x11 pixels. Received: \(10, 12\) after shave=1"):
+        ssim(np.zeros((12, 14)), np.zeros((12, 14)), data_range=1.0, shave=1)

@@ -1,0 +1,171 @@
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from keras_rednet import dataset, weights
+from recipes import evaluate, ship, train
+
+RUN = """
+import sys
+from recipes import train
+run = train.RECIPES["denoise-fast-gray"].smoke()
+import dataclasses
+run = dataclasses.replace(run, epochs=4, patches_per_image=16)
+model = train.train(run, *train.split([sys.argv[1]]), sys.argv[2])
+import hashlib
+print("hash", hashlib.sha1(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("name", train.RECIPES)
+def test_every_recipe_trains(name, photos, tmp_path):
+    recipe = train.RECIPES[name].smoke()
+    training, validation = train.split([photos])
+    model = train.train(recipe, training, validation, tmp_path)
+    assert any(np.abs(weight).max() > 0 for weight in model.get_layer("deconv15").get_weights())
+    with (tmp_path / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(float(row["patches_per_second"]) > 0 for row in rows)
+    record = json.loads((tmp_path / "weights.json").read_text())
+    assert set(record["validation_psnr"]) == {"sigma 10", "sigma 30", "sigma 50"}
+    assert record["recipe"]["seed"] == recipe.seed
+    assert record["training_images"] == [path.name for path in training]
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_training_learns(photos, tmp_path):
+    recipe = train.RECIPES["denoise-fast-gray"].smoke()
+    recipe = dataclasses.replace(
+        recipe, filters=8, epochs=6, patches_per_image=40, learning_rate=5e-3, ema_momentum=0.9
+    )
+    train.train(recipe, *train.split([photos]), tmp_path)
+    with (tmp_path / "history.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert float(last["sigma 30"]) > 18.6 + 3  # the noisy input has 18.6 dB
+
+
+def test_split_holds_out_every_20th_and_no_test_image(tmp_path):
+    names = [f"{i:03}.png" for i in range(45)]
+    for name in (*names, "302003.jpg", "12003.jpg", "67079.jpg", "t65.bmp"):
+        (tmp_path / name).touch()
+    training, validation = train.split([tmp_path])
+    assert [path.name for path in validation] == ["000.png", "020.png", "040.png"]
+    assert sorted(path.name for path in training + validation) == names
+
+
+def run_in_background(photos, out):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(photos), str(out)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def test_a_killed_run_resumes_to_the_same_weights(photos, tmp_path):
+    whole = run_in_background(photos, tmp_path / "whole").communicate(timeout=300)[0]
+    killed = run_in_background(photos, tmp_path / "killed")
+    deadline = time.monotonic() + 300
+    while not _epochs(tmp_path / "killed") >= 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert _epochs(tmp_path / "killed") < 4, "the run ended before it could be killed"
+    resumed = run_in_background(photos, tmp_path / "killed").communicate(timeout=300)[0]
+    assert resumed.splitlines()[-1] == whole.splitlines()[-1]
+    assert "hash" in whole
+    assert "epoch 1/4" not in resumed
+    first, second = ((tmp_path / name / "history.csv").read_text() for name in ("whole", "killed"))
+    losses = [[row["loss"] for row in csv.DictReader(text.splitlines())] for text in (first, second)]
+    assert losses[0] == losses[1]
+
+
+def _epochs(folder):
+    path = folder / "history.csv"
+    return len(path.read_text().splitlines()) - 1 if path.exists() else 0
+
+
+def test_a_folder_holds_one_run_only(photos, tmp_path):
+    recipe = train.RECIPES["denoise-fast-gray"].smoke()
+    train.train(recipe, *train.split([photos]), tmp_path)
+    with pytest.raises(ValueError, match="holds a run with another recipe: .* choose another --out. Expected:"):
+        train.train(dataclasses.replace(recipe, seed=2), *train.split([photos]), tmp_path)
+
+
+@pytest.fixture
+def pretrained(tmp_path, monkeypatch):
+    folder = tmp_path / "pretrained"
+    folder.mkdir()
+    (folder / "weights.json").write_text("{}")
+    monkeypatch.setattr(weights, "PRETRAINED", folder)
+    return folder
+
+
+def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretrained):
+    recipe = dataclasses.replace(train.RECIPES["denoise-fast-gray"].smoke(), filters=64, patches_per_image=2)
+    train.train(recipe, *train.split([photos]), tmp_path / "run")
+    assert ship.ship(tmp_path / "run") == "red30-fast-denoise-blind-gray-v1"
+    network = {"depth": 30, "task": "denoise", "level": "blind", "filters": 64, "downsample_at": (1,), "channels": 1}
+    assert weights.find(**network) == "red30-fast-denoise-blind-gray-v1"
+    with pytest.raises(ValueError, match="v1 is as good on the validation images: expected more than .* Received:"):
+        ship.ship(tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "weights.json").read_text())
+    record["validation_psnr"] = {key: value + 1 for key, value in record["validation_psnr"].items()}
+    (tmp_path / "run" / "weights.json").write_text(json.dumps(record))
+    assert ship.ship(tmp_path / "run") == "red30-fast-denoise-blind-gray-v2"
+    assert [path.name for path in sorted(pretrained.iterdir())] == [
+        "red30-fast-denoise-blind-gray-v2.npz",
+        "weights.json",
+    ]
+    weights.load(dataclasses.replace(recipe).build(), "red30-fast-denoise-blind-gray-v2")
+
+
+def test_readme_tables_are_those_of_the_results():
+    readme = (evaluate.FOLDER.parent / "README.md").read_text()
+    assert evaluate.tables() in readme
+
+
+def test_results_belong_to_the_shipped_files():
+    shipped = {name: record["sha256"] for name, record in weights.records().items()}
+    for row in evaluate._read(evaluate.RESULTS / "denoise.csv"):
+        assert shipped[row["weights"]] == row["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("table", "images", "level", "method", "psnr", "ssim"),
+    [
+        ("1", "14 images", "30", "BM3D", "28.49", "0.8204"),
+        ("1", "14 images", "70", "RED30", "25.31", "0.7206"),
+        ("2", "BSD200", "10", "RED30", "33.63", "0.9319"),
+        ("2", "BSD200", "50", "RED20", "25.67", "0.7117"),
+        ("3", "BSD200", "30", "RED30 blind", "27.88", "0.7980"),
+    ],
+)
+def test_the_papers_numbers(table, images, level, method, psnr, ssim):
+    rows = evaluate._read(evaluate.FOLDER / "paper_tables.csv")
+    row = {
+        "table": table,
+        "task": "denoise",
+        "images": images,
+        "level": level,
+        "method": method,
+        "psnr": psnr,
+        "ssim": ssim,
+    }
+    assert row in rows
+
+
+def test_images_of_the_test_sets(test_images):
+    sets = evaluate.test_sets(test_images)
+    sizes = {name: next(iter(images()))[1].shape for channels in sets.values() for name, images in channels.items()}
+    assert sizes["BSD200"] in ((160, 240, 1), (240, 160, 1))
+    assert sizes["CBSD68"][2] == 3
+    assert len(list(sets[3]["CBSD68"]())) == 68
+    assert dataset.COLORS["rgb"] == 3

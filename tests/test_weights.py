@@ -1,0 +1,140 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from conftest import RECORD
+from test_model import with_random_weights
+
+from keras_rednet import RED10, RED30, REDNet, weights
+
+COMPLETE = {**RECORD, "validation_psnr": {"sigma 30": 27.5}}
+
+
+@pytest.fixture
+def model():
+    return with_random_weights(REDNet(10, filters=4, skips=None))
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    weights.save(model, tmp_path / "w.npz", COMPLETE)
+    return tmp_path / "w.npz"
+
+
+def test_round_trip_is_exact_to_float16(model, saved):
+    loaded = RED10(filters=4, weights=saved)
+    for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        assert after.dtype == np.float32
+        np.testing.assert_array_equal(after, before.astype("float16").astype("float32"))
+    with np.load(saved) as arrays:
+        assert {array.dtype for array in arrays.values()} == {np.dtype("float16")}
+
+
+def test_the_record_lies_beside_the_file(saved):
+    record = json.loads(saved.with_suffix(".json").read_text())
+    assert record["parameters"] == 1261
+    assert record["validation_psnr"] == {"sigma 30": 27.5}
+    assert len(record["sha256"]) == 64
+
+
+@pytest.mark.parametrize("missing", weights.RECORD_KEYS)
+def test_no_weights_without_a_record(model, tmp_path, missing):
+    record = {key: value for key, value in COMPLETE.items() if key != missing}
+    with pytest.raises(ValueError, match=f"`record` must say where the weights come from. Missing: .*{missing}"):
+        weights.save(model, tmp_path / "w.npz", record)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e6])
+def test_refuses_weights_that_float16_cannot_hold(model, tmp_path, value):
+    model.get_layer("conv2").bias.assign([0, value, 0, 0])
+    with pytest.raises(ValueError, match=r"finite in float16. Received infinite or NaN values in: \['conv2/bias'\]"):
+        weights.save(model, tmp_path / "w.npz", COMPLETE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_refuses_a_damaged_file(saved):
+    content = bytearray(saved.read_bytes())
+    content[len(content) // 2] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged: expected sha256 [0-9a-f]{64}, received [0-9a-f]{64}"):
+        RED10(filters=4, weights=saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\3\4 truncated"])
+def test_refuses_what_is_no_file_of_weights(tmp_path, content):
+    (tmp_path / "w.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="is not a file of weights that `save` wrote"):
+        RED10(filters=4, weights=tmp_path / "w.npz")
+
+
+def test_runs_no_code_from_a_file(tmp_path):
+    np.savez(tmp_path / "w.npz", evil=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(ValueError, match="is not a file of weights"):
+        RED10(filters=4, weights=tmp_path / "w.npz")
+
+
+def test_refuses_another_network(saved):
+    message = (
+        r"holds the weights of another network: 19 arrays differ, first 'conv1/bias', expected \(5,\), received \(4,\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        RED10(filters=5, weights=saved)
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+def test_takes_keras_files(model, tmp_path, suffix):
+    path = tmp_path / f"w{suffix}"
+    model.save(path) if suffix == ".keras" else model.save_weights(path)
+    loaded = RED10(filters=4, weights=path)
+    for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+def test_refuses_other_files(tmp_path):
+    with pytest.raises(ValueError, match="`weights` must be 'pretrained', None or the path of a file. .*no such file"):
+        RED10(weights=tmp_path / "none.npz")
+    (tmp_path / "w.pkl").touch()
+    with pytest.raises(ValueError, match=r"must end in .npz, .weights.h5 or .keras. Received: 'w.pkl'"):
+        RED10(weights=tmp_path / "w.pkl")
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("before")
+    with pytest.raises(TypeError), weights.written_whole(path) as temporary:
+        temporary.open("w").write(b"bytes, not text")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "before")]
+
+
+SHIPPED = weights.records()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_weights_load_and_have_their_record(name):
+    record = SHIPPED[name]
+    network = record["network"]
+    assert set(weights.RECORD_KEYS) <= set(record)
+    build = {key: network[key] for key in ("level", "channels", "filters")}
+    model = {10: RED10, 30: RED30}[network["depth"]](network["task"], downsample_at=network["downsample_at"], **build)
+    assert model.count_params() == record["parameters"]
+    assert not {"302003.jpg", "12003.jpg", "67079.jpg", "t65.bmp"} & set(record["training_images"])
+    assert not set(record["training_images"]) & set(record["validation_images"])
+    fresh = keras.models.clone_model(model)
+    weights.load(fresh, name)
+    for before, after in zip(model.get_weights(), fresh.get_weights(), strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+def test_every_file_has_a_record():
+    assert {path.stem for path in weights.PRETRAINED.glob("*.npz")} == set(SHIPPED)
+
+
+def test_missing_weights_list_those_there_are():
+    message = r"There are no pretrained weights for RED30\(task='denoise', level=13, channels=1\)"
+    with pytest.raises(ValueError, match=message) as error:
+        RED30(task="denoise", level=13)
+    assert all(name in str(error.value) for name in SHIPPED)
+    with pytest.raises(ValueError, match="`name` must be one of .* Received: name='red31'"):
+        weights.load(None, "red31")
