@@ -21,7 +21,7 @@ test-slow: .venv/test
 	touch $@
 
 .venv/test: .venv/demo
-	$(BIN)/pip install --quiet --editable ".[cpu,datasets,dev]"
+	$(BIN)/pip install --quiet --editable ".[cpu,train,dev]"
 	touch $@
 
 clean:

@@ -49,10 +49,19 @@ def load(model, name):
     Raises:
         ValueError: unknown name, a damaged file (hash), or a network of another shape.
     """
+    _assign(model, read(name), name)
+
+
+def read(name):
+    """Returns the arrays of the shipped weights `name`, float16, by layer and variable: {"conv1/kernel": ...}.
+
+    Raises:
+        ValueError: unknown name, or a damaged file (hash).
+    """
     shipped = records()
     if name not in shipped:
         raise ValueError(f"`name` must be one of {sorted(shipped)}. Received: name={name!r}.")
-    _load_npz(model, PRETRAINED / f"{name}.npz", shipped[name]["sha256"])
+    return _read_npz(PRETRAINED / f"{name}.npz", shipped[name]["sha256"])
 
 
 def load_file(model, path):
@@ -69,7 +78,7 @@ def load_file(model, path):
         )
     if path.suffix == ".npz":
         record = path.with_suffix(".json")
-        _load_npz(model, path, json.loads(record.read_text())["sha256"] if record.exists() else None)
+        _assign(model, _read_npz(path, json.loads(record.read_text())["sha256"] if record.exists() else None), path)
     elif path.name.endswith((".weights.h5", ".keras")):
         model.load_weights(path)
     else:
@@ -120,16 +129,19 @@ def written_whole(path):
         temporary.unlink(missing_ok=True)
 
 
-def _load_npz(model, path, sha256):
+def _read_npz(path, sha256):
     if sha256 is not None and (found := _sha256(path)) != sha256:
         raise ValueError(
             f"{path} is damaged: expected sha256 {sha256}, received {found}. Restore the file from its source."
         )
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+            return dict(file)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a file of weights that `save` wrote: {error}") from error
+
+
+def _assign(model, arrays, source):
     variables = _variables(model)
     expected = {name: tuple(variable.shape) for name, variable in variables.items()}
     received = {name: array.shape for name, array in arrays.items()}
@@ -137,7 +149,7 @@ def _load_npz(model, path, sha256):
         names = sorted(name for name in expected.keys() | received.keys() if expected.get(name) != received.get(name))
         first = names[0]
         raise ValueError(
-            f"{path} holds the weights of another network: {len(names)} arrays differ, first {first!r}, "
+            f"{source} holds the weights of another network: {len(names)} arrays differ, first {first!r}, "
             f"expected {expected.get(first)}, received {received.get(first)}."
         )
     for name, variable in variables.items():

@@ -2,6 +2,9 @@
 
 import dataclasses
 
+import numpy as np
+
+from keras_rednet import weights
 from keras_rednet.model import RED10, RED20, RED30
 
 BUILDERS = {10: RED10, 20: RED20, 30: RED30}
@@ -27,7 +30,8 @@ class Recipe:
         clipnorm: limit of the global gradient norm, or None.
         ema_momentum: of the moving average of weights that is validated and kept, or None.
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
-        start_from: name of shipped weights or path of weights to start from; None starts afresh.
+        start_from: name of shipped weights to start from, of the same network or of one with other image channels;
+            None starts afresh.
         seed: of the initial weights, patches and corruptions.
         validate_every: epochs between validations.
     """
@@ -58,17 +62,25 @@ class Recipe:
 
     def build(self):
         """Returns the network with its initial weights."""
-        return BUILDERS[self.depth](
-            self.task,
-            level=self.level,
-            channels=self.channels,
-            filters=self.filters,
-            downsample_at=self.downsample_at,
-            weights=self.start_from,
-        )
+        options = {"channels": self.channels, "filters": self.filters, "downsample_at": self.downsample_at}
+        model = BUILDERS[self.depth](self.task, level=self.level, weights=None, **options)
+        if self.start_from is not None:
+            _start(model, weights.read(self.start_from))
+        return model
 
     def smoke(self):
         """Returns the same recipe made small: two short epochs of a few narrow feature maps."""
         return dataclasses.replace(
             self, filters=4, patch_size=32, patches_per_image=4, batch_size=2, epochs=2, warmup_steps=2, start_from=None
         )
+
+
+def _start(model, arrays):
+    """Puts weights into a network that may have other image channels: the same sum goes in, the same residual out."""
+    for layer in model.layers:
+        for variable in layer.variables:
+            array = arrays[f"{layer.name}/{variable.name}"].astype(np.float32)
+            axis = 2 if array.ndim == 4 else 0  # channels in of conv1, channels out of the last deconvolution
+            repeats = variable.shape[axis] // array.shape[axis]
+            array = np.repeat(array, repeats, axis)
+            variable.assign(array / repeats if layer.name == "conv1" and array.ndim == 4 else array)

@@ -7,10 +7,13 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
+from conftest import RECORD
+from test_model import with_random_weights
 
-from keras_rednet import dataset, weights
+from keras_rednet import RED30, dataset, weights
 from recipes import evaluate, ship, train
 
 RUN = """
@@ -125,6 +128,19 @@ def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretr
         "weights.json",
     ]
     weights.load(dataclasses.replace(recipe).build(), "red30-fast-denoise-blind-gray-v2")
+
+
+def test_a_color_network_starts_from_gray_weights(tmp_path, pretrained):
+    gray = with_random_weights(RED30(downsample_at=(1,), weights=None))
+    weights.save(gray, pretrained / "gray-v1.npz", {**RECORD, "validation_psnr": {}})
+    record = json.loads((pretrained / "gray-v1.json").read_text())
+    (pretrained / "weights.json").write_text(json.dumps({"gray-v1": record}))
+    recipe = dataclasses.replace(train.RECIPES["denoise-fast-color"], start_from="gray-v1")
+    image = np.random.default_rng(0).random((1, 20, 30, 1), "float32")
+    restored = keras.ops.convert_to_numpy(recipe.build()(np.repeat(image, 3, axis=3)))
+    expected = keras.ops.convert_to_numpy(gray(image))
+    assert np.std(expected - image) > 0.01
+    np.testing.assert_allclose(restored, np.repeat(expected, 3, axis=3), atol=0.02)  # float16 on disk
 
 
 def test_readme_tables_are_those_of_the_results():

@@ -1,0 +1,62 @@
+"""The same file gives the same picture, and the same recipe trains, on every backend of Keras that is installed."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from test_model import with_random_weights
+
+from keras_rednet import REDNet, restore
+
+BACKENDS = [name for name in ("tensorflow", "jax", "torch") if name != keras.backend.backend()]
+RESTORE = """
+import sys
+import keras, numpy as np
+from keras_rednet import restore
+assert keras.backend.backend() == sys.argv[1]
+folder = sys.argv[2]
+image = np.load(f"{folder}/image.npy")
+model = keras.models.load_model(f"{folder}/model.keras")
+np.save(f"{folder}/whole.npy", keras.ops.convert_to_numpy(model(image[None]))[0])
+np.save(f"{folder}/tiled.npy", restore(model, image, tile=16))
+"""
+TRAIN = """
+import dataclasses, sys
+import numpy as np
+from recipes import train
+recipe = dataclasses.replace(train.RECIPES["denoise-fast-gray"].smoke(), precision="float32")
+model = train.train(recipe, *train.split([sys.argv[1]]), sys.argv[2])
+assert np.abs(model.get_layer("deconv15").get_weights()[0]).max() > 0
+"""
+
+
+def run(backend, program, *arguments):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("variant", [{}, {"downsample_at": (1,)}, {"downsample_at": (2, 4), "channels": 3}], ids=str)
+def test_same_picture(backend, variant, tmp_path):
+    model = with_random_weights(REDNet(10, filters=8, **variant))
+    image = np.random.default_rng(0).random((61, 75, model.input_shape[-1]), "float32")
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "image.npy", image)
+    run(backend, RESTORE, backend, tmp_path)
+    expected = restore(model, image)
+    assert np.std(expected - image) > 0.01
+    np.testing.assert_allclose(np.load(tmp_path / "whole.npy"), expected, atol=1e-5)
+    np.testing.assert_allclose(np.load(tmp_path / "tiled.npy"), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_trains(backend, photos, tmp_path):
+    run(backend, TRAIN, photos, tmp_path)
