@@ -6,6 +6,7 @@
 """
 
 import importlib
+import sys
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,10 @@ def __getattr__(name):  # Keras and TensorFlow are imported when a name is first
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"{__name__}.{_MODULES[name] or name}")
     return getattr(module, name) if _MODULES[name] else module
+
+
+if "keras" in sys.modules:  # then importing it costs nothing, and `keras.models.load_model` knows the layers
+    importlib.import_module("keras_rednet.model")
 
 
 def __dir__():

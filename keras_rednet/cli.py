@@ -11,11 +11,12 @@ from pathlib import Path
 
 EPILOG = """\
 examples:
-  rednet denoise photo.jpg -o clean.png           one photograph
-  rednet denoise holiday/ -o cleaned/             every picture of a folder, subfolders too
-  rednet denoise photo.jpg -o clean.png --orientations 8   eight times as slow, slightly better
-  rednet evaluate denoise --data set12/           PSNR and SSIM on clean images of your own
-  rednet weights                                  the shipped networks and what they score
+  rednet denoise photo.jpg -o clean.png                     one photograph
+  rednet denoise holiday/ -o cleaned/                       every picture of a folder, subfolders too
+  rednet denoise photo.jpg -o clean.png --orientations 8    eight times as slow, slightly better
+  rednet evaluate denoise --data set12/                     PSNR and SSIM on clean images of your own
+  rednet train denoise-fast-gray --data clean/ --out run/   a network of your own
+  rednet weights                                            the shipped networks and what they score
 
 Colour, bit depth, alpha, EXIF data and ICC profile are kept. A broken file is named and the others are still restored;
 the exit status is then 1. Nothing is overwritten without --overwrite."""
@@ -23,8 +24,13 @@ the exit status is then 1. Nothing is overwritten without --overwrite."""
 
 def main(arguments=None):
     """Runs `rednet` with command-line arguments (those of the process by default) and returns the exit status."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        if arguments[:1] == ["train"]:  # its options are those of recipes/train.py
+            from recipes import train
+
+            return train.main(arguments[1:], program="rednet train")
+        options = _parser().parse_args(arguments)
         return options.run(options)
     except (ValueError, OSError) as error:
         print(f"rednet: {error}", file=sys.stderr)
@@ -44,7 +50,7 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_denoise(commands)
     _add_evaluate(commands)
-    _add_train(commands)
+    commands.add_parser("train", help="train a recipe on folders of clean images")
     listing = commands.add_parser("weights", help="list the shipped networks and what they score")
     listing.set_defaults(run=_weights)
     return parser
@@ -67,8 +73,10 @@ def _add_denoise(commands):
     )
     denoise.add_argument("--overwrite", action="store_true", help="replace pictures that are there already")
     denoise.add_argument("--orientations", type=int, choices=(1, 8), default=1, help="8: slower, slightly better")
-    denoise.add_argument("--tile", type=int, metavar="PIXELS", help="side of a tile; smaller ones need less memory")
-    denoise.add_argument("--weights", metavar="FILE", help="weights of your own for this task, as training writes them")
+    denoise.add_argument(
+        "--tile", type=_pixels, default="auto", metavar="PIXELS", help="side of a tile; smaller ones need less memory"
+    )
+    denoise.add_argument("--weights", metavar="FILE", help="a network of your own: the weights.npz of a training run")
     denoise.set_defaults(run=_restore, task="denoise")
 
 
@@ -81,26 +89,24 @@ def _add_evaluate(commands):
     evaluate.set_defaults(run=_evaluate)
 
 
-def _add_train(commands):
-    train = commands.add_parser("train", help="train a recipe on a folder of clean images", add_help=False)
-    train.add_argument("arguments", nargs=argparse.REMAINDER)
-    train.set_defaults(run=_train)
-
-
 def _restore(options):
     jobs = _jobs(options.photos, options.output)
+    from rich.console import Console
     from rich.progress import Progress
 
     networks, failures = {}, 0
-    with Progress(disable=not sys.stderr.isatty(), transient=True) as progress:
+    if options.weights:
+        networks[1] = networks[3] = _own_network(options)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task("", total=len(jobs))
         for source, target in jobs:
             progress.update(bar, description=source.name)
             start = time.perf_counter()
             try:
                 _restore_file(source, target, options, networks)
-                progress.console.print(f"{source} -> {target}  {time.perf_counter() - start:.1f} s", markup=False)
-            except (ValueError, TypeError, OSError, MemoryError) as error:
+                print(f"{source} -> {target}  {time.perf_counter() - start:.1f} s", flush=True)
+            except (ValueError, TypeError, OSError, MemoryError, RuntimeError, ImportError) as error:
                 failures += 1
                 print(f"rednet: {_one_line(source, error)}", file=sys.stderr)
             progress.advance(bar)
@@ -119,8 +125,7 @@ def _restore_file(source, target, options, networks):
     from keras_rednet.restoration import restore
 
     network = _network(options, _channels(picture.image), networks)
-    tile = "auto" if options.tile is None else options.tile
-    restored = restore(network, picture.image, tile=tile, orientations=options.orientations)
+    restored = restore(network, picture.image, tile=options.tile, orientations=options.orientations)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_picture(target, dataclasses.replace(picture, image=restored))
 
@@ -130,9 +135,21 @@ def _network(options, channels, networks):
     if channels not in networks:
         from keras_rednet.model import RED30
 
-        weights = options.weights or "pretrained"
-        networks[channels] = RED30(options.task, channels=channels, downsample_at=(1,), weights=weights)
+        networks[channels] = RED30(options.task, channels=channels, downsample_at=(1,))
     return networks[channels]
+
+
+def _own_network(options):
+    """Returns the network of a training run, built as the record beside its weights says."""
+    from keras_rednet.model import RED10, RED20, RED30
+    from keras_rednet.weights import read_record
+
+    recipe = read_record(options.weights)["recipe"]
+    if recipe["task"] != options.task:
+        raise ValueError(f"{options.weights} is trained to {recipe['task']}. Expected: {options.task}.")
+    build = {"level": recipe["level"], "channels": recipe["channels"], "filters": recipe["filters"]}
+    builder = {10: RED10, 20: RED20, 30: RED30}[recipe["depth"]]
+    return builder(recipe["task"], downsample_at=recipe["downsample_at"], weights=options.weights, **build)
 
 
 def _channels(image):
@@ -161,11 +178,21 @@ def _jobs(photos, output):
 
 
 def _pictures(folder, output):
-    """Returns the picture files below `folder`, those below the output folder left out."""
+    """Returns the picture files below `folder`; those in an output folder inside it are left out."""
     from keras_rednet.pictures import SAVE_OPTIONS
 
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SAVE_OPTIONS and path.is_file())
-    return [path for path in paths if output == folder or not path.is_relative_to(output)]
+    inside = output.resolve().is_relative_to(folder.resolve()) and output.resolve() != folder.resolve()
+    return [path for path in paths if not (inside and path.resolve().is_relative_to(output.resolve()))]
+
+
+def _pixels(text):
+    if text == "auto":
+        return text
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1 pixel, received {number}")
+    return number
 
 
 def _one_line(source, error):
@@ -177,13 +204,6 @@ def _evaluate(options):
     from recipes import evaluate
 
     evaluate.print_scores(options.data, color=options.color, orientations=options.orientations)
-    return 0
-
-
-def _train(options):
-    from recipes import train
-
-    train.main(options.arguments)
     return 0
 
 

@@ -19,6 +19,9 @@ def rgb_to_ycbcr(rgb):
     Returns:
         float32 [..., 3]: Y in [16/255, 235/255], Cb and Cr in [16/255, 240/255].
 
+    Raises:
+        ValueError: the last axis has not 3 channels; so do the other functions here.
+
     Example:
         >>> rgb_to_ycbcr(np.ones((1, 1, 3)))[0, 0, 0] * 255
         np.float32(235.0)

@@ -51,7 +51,11 @@ def list_images(folder):
 
 
 def from_files(paths):
-    """Returns the images of a list of files, for instance of `list_images(folder)`."""
+    """Returns the images of a list of files, for instance of `list_images(folder)`.
+
+    Raises:
+        ValueError: the list is empty.
+    """
     paths = [str(path) for path in paths]
     if not paths:
         raise ValueError("`paths` must name at least one image. Received: an empty list.")
@@ -86,15 +90,32 @@ def read_image(file, *, color="rgb"):
         color: "gray" (Pillow's 'L'), "rgb", or "luminance" (Y of `rgb_to_ycbcr`, rounded).
 
     Returns:
-        uint8 [h, w, c], c = 1 or 3.
+        uint8 [h, w, c], c = 1 or 3; 16-bit gray is scaled to 8 bits.
+
+    Raises:
+        ValueError: an unknown colour.
+        OSError: not an image, or a damaged one.
     """
-    if color not in COLORS:
-        raise ValueError(f"`color` must be one of {sorted(COLORS)}. Received: color={color!r}.")
+    check_color(color)
     with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+        if image.mode.startswith("I"):  # 16-bit gray: Pillow's own conversion would clip it at 255
+            image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
         pixels = np.asarray(image.convert("L" if color == "gray" else "RGB"))
     if color == "luminance":
         return np.rint(255 * colors.luminance(pixels / 255.0)).astype(np.uint8)
     return pixels[..., None] if color == "gray" else pixels
+
+
+def check_color(color):
+    """Raises ValueError unless `color` is one of `COLORS`."""
+    if color not in COLORS:
+        raise ValueError(f"`color` must be one of {sorted(COLORS)}. Received: color={color!r}.")
+
+
+def keep_tensorflow_off_gpus():
+    """Leaves the GPUs to JAX or PyTorch, where Keras runs on one of them; call it before any TensorFlow operation."""
+    if keras.backend.backend() != "tensorflow":
+        tf.config.set_visible_devices([], "GPU")
 
 
 def training_patches(images, corruption, *, color, patch_size, patches_per_image, batch_size, epoch, seed):
@@ -112,9 +133,11 @@ def training_patches(images, corruption, *, color, patch_size, patches_per_image
 
     Returns:
         tf.data.Dataset of float32 pairs [batch_size, patch_size, patch_size, c].
+
+    Raises:
+        ValueError: an unknown colour. While it runs: tf.errors.InvalidArgumentError for an image that is too small.
     """
-    if keras.backend.backend() != "tensorflow":
-        tf.config.set_visible_devices([], "GPU")  # or TensorFlow would take the memory of the GPU that trains
+    check_color(color)
     channels = COLORS[color]
 
     def read(record):

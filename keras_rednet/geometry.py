@@ -17,6 +17,9 @@ def orient(image, orientation, transpose=np.transpose):
 
     Returns:
         [h, w, c], or [w, h, c] for orientations 4 to 7.
+
+    Raises:
+        ValueError: another orientation.
     """
     _check(orientation)
     image = image[::-1] if orientation & 1 else image

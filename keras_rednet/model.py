@@ -12,6 +12,13 @@ from keras_rednet import weights as pretrained
 SKIPS = ("symmetric", "residual", None)
 DECODERS = ("deconv", "conv")
 TASK_CHANNELS = {"denoise": 1, "super_resolution": 1, "deblock": 1, "deblur": 3, "inpaint": 3}
+TASK_LEVELS = {
+    "denoise": (10, 30, 50, 70, "blind"),
+    "super_resolution": (2, 3, 4, "blind"),
+    "deblock": (10, 20, "blind"),
+    "deblur": ("disk", "gaussian", "motion"),
+    "inpaint": ("text", "scratch"),
+}
 
 
 def RED10(task="denoise", *, level="blind", channels=None, filters=64, downsample_at=(), weights="pretrained"):
@@ -30,8 +37,8 @@ def RED30(task="denoise", *, level="blind", channels=None, filters=64, downsampl
     Args:
         task: "denoise", "super_resolution", "deblock", "deblur" or "inpaint".
         level: how strong the corruption is; "blind" is one network for all. denoise: 10, 30, 50, 70 (sigma, 8-bit
-            units) or "blind"; super_resolution: 2, 3, 4 or "blind"; deblock: 10, 20 or "blind"; deblur: "disk",
-            "gaussian" or "motion"; inpaint: "text" or "scratch".
+            units) or "blind"; super_resolution: 2, 3, 4 (scale) or "blind"; deblock: 10, 20 (JPEG quality) or
+            "blind"; deblur: "disk", "gaussian" or "motion"; inpaint: "text" or "scratch".
         channels: 1 (gray or luminance) or 3 (RGB). None takes the task's own: 1 for denoise, super_resolution and
             deblock, 3 for deblur and inpaint.
         filters: feature maps of every inner layer: 64 in the paper's tables, 128 in the authors' released network.
@@ -44,7 +51,8 @@ def RED30(task="denoise", *, level="blind", channels=None, filters=64, downsampl
         shape, not clipped.
 
     Raises:
-        ValueError: an unknown task, bad sizes, or no such pretrained weights; the message lists those there are.
+        ValueError: an unknown task or level, bad sizes, or no such pretrained weights; the message lists those there
+            are.
 
     Example:
         >>> model = RED30(task="denoise", downsample_at=(1,), weights=None)
@@ -57,6 +65,8 @@ def RED30(task="denoise", *, level="blind", channels=None, filters=64, downsampl
 def _red(depth, skips, task, level, channels, filters, downsample_at, weights):
     if task not in TASK_CHANNELS:
         raise ValueError(f"`task` must be one of {sorted(TASK_CHANNELS)}. Received: task={task!r}.")
+    if level not in TASK_LEVELS[task]:
+        raise ValueError(f"`level` of {task!r} must be one of {TASK_LEVELS[task]}. Received: level={level!r}.")
     channels = TASK_CHANNELS[task] if channels is None else channels
     downsample_at = _layer_numbers(downsample_at, depth // 2)
     build = {"filters": filters, "downsample_at": downsample_at, "channels": channels}
@@ -101,7 +111,8 @@ def REDNet(
 
     Returns:
         keras.Model: `corrupted` [n, h, w, channels] float32 -> `restored`, the same shape. With down-sampling the
-        input is reflected up to a multiple of the total stride and the residual cropped, so any size works.
+        input is reflected up to a multiple of the total stride and the residual cropped, so any size works. To load
+        one that was saved as `.keras`, import this module first: it registers two layers.
 
     Raises:
         ValueError: an argument out of range; the message says what was expected.

@@ -18,11 +18,14 @@ SAVE_OPTIONS = {
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".png": {"format": "PNG"},
-    ".tif": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
-    ".tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
+    ".tif": {"format": "TIFF", "compression": "raw"},  # Pillow's compressed TIFF cannot hold the camera's settings
+    ".tiff": {"format": "TIFF", "compression": "raw"},
     ".webp": {"format": "WEBP", "quality": 95},
 }
 ORIENTATION = 0x0112  # EXIF tag
+# What a TIFF's tags say of the picture; the others say how its pixels are stored, which is not kept.
+DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298)
+EXIF_BLOCKS = (0x8769, 0x8825)  # the camera's settings, the place
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -44,12 +47,13 @@ def read_picture(path):
     """
     try:
         with Image.open(path) as file:
-            depth16, pages = _is_16_bit_color(file), getattr(file, "n_frames", 1)
+            depth16 = _is_16_bit_color(file)
             file.load()
             exif = file.getexif()
             orientation = exif.get(ORIENTATION, 1)
             image = ImageOps.exif_transpose(file)
             profile = file.info.get("icc_profile") if file.mode != "CMYK" else None
+            several = getattr(file, "n_frames", 1) > 1 and file.format != "MPO"  # phones' MPO: a JPEG and more
     except UnidentifiedImageError:
         raise ValueError(f"{path}: not a picture that Pillow can read.") from None
     except Image.DecompressionBombError as error:
@@ -58,12 +62,11 @@ def read_picture(path):
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(f"{path}: damaged. {error}") from None
-    if pages > 1:
+    if several:
         raise ValueError(f"{path}: an animation or a file of several pages; save the pictures one by one.")
     if depth16:
         image = _upright(_decode_png16(path), orientation)
-    exif.pop(ORIENTATION, None)
-    return Picture(image, exif.tobytes() if len(exif) else None, profile)
+    return Picture(image, _exif_bytes(exif, file.format), profile)
 
 
 def write_picture(path, picture):
@@ -81,8 +84,11 @@ def write_picture(path, picture):
     with written_whole(path) as temporary:
         if isinstance(picture.image, np.ndarray):
             temporary.write_bytes(_encode_png16(picture.image, metadata))
-        else:
+            return
+        try:
             picture.image.save(temporary, **options, **metadata)
+        except (RuntimeError, SyntaxError, ValueError, struct.error) as error:
+            raise ValueError(f"{path}: could not be written as {options['format']}. {error}") from error
 
 
 def check_format(path, image):
@@ -109,12 +115,26 @@ def _is_16_bit_color(file):
     if file.format == "PNG":
         with Path(file.filename).open("rb") as raw:
             header = raw.read(26)
-        return header[24] == 16 and header[25] in (2, 6)  # IHDR: bit depth, colour type RGB or RGBA
+        depth, color_type = header[24:26]  # of IHDR
+        if depth == 16 and color_type == 4:
+            raise ValueError("16-bit gray with transparency would lose its depth; save it as 16-bit RGBA")
+        return depth == 16 and color_type in (2, 6)  # RGB or RGBA
     if file.format == "TIFF":
         bits = file.tag_v2.get(258, (8,))  # BitsPerSample
         if len(bits) >= 3 and max(bits) > 8:
             raise ValueError("16-bit colour TIFF would lose its depth; save it as 16-bit PNG")
     return False
+
+
+def _exif_bytes(exif, file_format):
+    kept = Image.Exif()
+    tags = set(exif) & set(DESCRIPTIVE_TAGS) if file_format == "TIFF" else set(exif)
+    for tag in tags - {ORIENTATION, *EXIF_BLOCKS}:
+        kept[tag] = exif[tag]
+    for block in EXIF_BLOCKS:
+        if exif.get_ifd(block):
+            kept.get_ifd(block).update(exif.get_ifd(block))
+    return kept.tobytes() if len(kept) or any(map(kept.get_ifd, EXIF_BLOCKS)) else None
 
 
 def _upright(pixels, orientation):

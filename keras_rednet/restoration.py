@@ -64,20 +64,25 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
 
 
 def _restore_pil(model, image, **options):
-    has_alpha = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
+    restored = Image.fromarray(restore(model, _pil_pixels(image), **options))
+    if image.mode in ("LA", "La"):
+        restored.putalpha(image.convert("LA").getchannel("A"))
+    restored.info = {key: value for key, value in image.info.items() if key in ("dpi", "exif", "icc_profile")}
+    return restored
+
+
+def _pil_pixels(image):
     if image.mode.startswith("I"):  # 16-bit gray; "I" is how Pillow opens some of them
         pixels = np.asarray(image)
         if pixels.min() < 0 or pixels.max() > 65535:
             raise ValueError(f"A gray PIL image must be 16-bit. Received: values {pixels.min()} to {pixels.max()}.")
-        return Image.fromarray(restore(model, pixels.astype(np.uint16), **options))
+        return pixels.astype(np.uint16)
     if image.mode == "F":
-        return Image.fromarray(restore(model, np.asarray(image), **options))
+        return np.asarray(image)
     if image.mode in ("1", "L", "LA", "La"):
-        gray = Image.fromarray(restore(model, np.asarray(image.convert("L")), **options))
-        if has_alpha:
-            gray.putalpha(image.convert("LA").getchannel("A"))
-        return gray
-    return Image.fromarray(restore(model, np.asarray(image.convert("RGBA" if has_alpha else "RGB")), **options))
+        return np.asarray(image.convert("L"))
+    has_alpha = image.mode in ("PA", "RGBA", "RGBa") or "transparency" in image.info
+    return np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
 
 
 def _checked(image):
@@ -116,7 +121,8 @@ def _side(model, tile, halo):
         return float("inf")
     if tile == "auto":
         filters = max(layer.filters for layer in model.layers if layer.name.startswith("conv"))
-        return max(64, int((WINDOW_VALUES / filters) ** 0.5 * size_multiple(model)) - 2 * halo)
+        reduction = model.get_layer("conv1").strides[0]
+        return max(64, int((WINDOW_VALUES / filters) ** 0.5 * reduction) - 2 * halo)
     if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
         raise ValueError(f"`tile` must be 'auto', None or a positive number of pixels. Received: tile={tile!r}.")
     return tile

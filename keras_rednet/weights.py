@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +23,18 @@ def records():
     return json.loads((PRETRAINED / "weights.json").read_text())
 
 
-def find(**network):
-    """Returns the name of the shipped weights of a network.
-
-    Args:
-        **network: depth, task, level, channels, filters and downsample_at, as RED10, RED20 and RED30 take them.
+def find(*, depth, task, level, channels, filters, downsample_at):
+    """Returns the name of the shipped weights of a network, described as RED10, RED20 and RED30 take it.
 
     Raises:
         ValueError: there are none; the message lists those there are.
     """
-    wanted = json.loads(json.dumps(network))  # tuples as lists, as in the records
+    wanted = {"depth": depth, "task": task, "level": level, "channels": channels, "filters": filters}
+    wanted["downsample_at"] = list(downsample_at)
     shipped = records()
-    names = [name for name, record in shipped.items() if record["network"] == wanted]
-    if names:
-        return max(names)  # the newest version
+    for name, record in shipped.items():
+        if record["network"] == wanted:
+            return name
     listed = "".join(f"\n  {name}: {_call(record['network'])}" for name, record in sorted(shipped.items()))
     raise ValueError(
         f"There are no pretrained weights for {_call(wanted)}. Pass weights=None to train your own, or take one of:"
@@ -77,12 +76,31 @@ def load_file(model, path):
             f"Received: weights={str(path)!r}, no such file."
         )
     if path.suffix == ".npz":
-        record = path.with_suffix(".json")
-        _assign(model, _read_npz(path, json.loads(record.read_text())["sha256"] if record.exists() else None), path)
+        record = read_record(path) if path.with_suffix(".json").exists() else {}
+        strides = record.get("downsample_at", _downsample_at(model))
+        if strides != _downsample_at(model):  # the arrays have the same shapes
+            raise ValueError(
+                f"{path} holds the weights of another network: expected downsample_at={_downsample_at(model)}, "
+                f"received {strides}."
+            )
+        _assign(model, _read_npz(path, record.get("sha256")), path)
     elif path.name.endswith((".weights.h5", ".keras")):
         model.load_weights(path)
     else:
         raise ValueError(f"A file of weights must end in .npz, .weights.h5 or .keras. Received: {path.name!r}.")
+
+
+def read_record(path):
+    """Returns the record that `save` wrote beside the `.npz` file `path`.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    record = Path(path).with_suffix(".json")
+    try:
+        return json.loads(record.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} needs its record, {record.name}, beside it, as `save` writes it: {error}") from error
 
 
 def save(model, path, record):
@@ -92,7 +110,7 @@ def save(model, path, record):
         model: a RED-Net.
         path: ends in `.npz`.
         record: dict of how the weights came to be, with at least `RECORD_KEYS`; what can be computed (parameters,
-            sha256) is added.
+            downsample_at, sha256) is added.
 
     Raises:
         ValueError: the record lacks a key, or a weight is not finite in float16.
@@ -112,16 +130,16 @@ def save(model, path, record):
         with temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
         sha256 = _sha256(temporary)
-    record = {**record, "parameters": model.count_params(), "sha256": sha256}
+    computed = {"parameters": model.count_params(), "downsample_at": _downsample_at(model), "sha256": sha256}
     with written_whole(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(record, indent=1))
+        temporary.write_text(json.dumps({**record, **computed}, indent=1))
 
 
 @contextlib.contextmanager
 def written_whole(path):
     """Yields a temporary path beside `path`; it is renamed to `path` once the block has ended without error."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")  # ends as `path` does
     try:
         yield temporary
         os.replace(temporary, path)
@@ -137,7 +155,7 @@ def _read_npz(path, sha256):
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is not a file of weights that `save` wrote: {error}") from error
 
 
@@ -158,6 +176,10 @@ def _assign(model, arrays, source):
 
 def _variables(model):
     return {f"{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.variables}
+
+
+def _downsample_at(model):
+    return [int(layer.name[4:]) for layer in model.layers if layer.name.startswith("conv") and layer.strides[0] == 2]
 
 
 def _sha256(path):

@@ -271,8 +271,8 @@ def _check_same_run(path, description):
         file.write_text(json.dumps(description, indent=1))
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m recipes.train", description=__doc__.splitlines()[0])
+def main(arguments=None, program="python -m recipes.train"):
+    parser = argparse.ArgumentParser(prog=program, description=__doc__.splitlines()[0])
     parser.add_argument("recipe", choices=sorted(RECIPES), metavar="RECIPE", help=", ".join(sorted(RECIPES)))
     parser.add_argument("--data", nargs="+", required=True, metavar="FOLDER", help="folders of clean training images")
     parser.add_argument(
@@ -282,6 +282,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     recipe = RECIPES[options.recipe]
     train(recipe.smoke() if options.smoke else recipe, *split(options.data), options.out)
+    return 0
 
 
 if __name__ == "__main__":

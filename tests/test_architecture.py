@@ -46,6 +46,7 @@ def imports(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: import by the full name"
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
                 found.add(name if name in LEVELS else node.module)

@@ -3,10 +3,15 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from conftest import RECORD
 from PIL import Image
+from test_model import with_random_weights
 
-from keras_rednet import RED30, restore
+from keras_rednet import RED20, RED30, restore
 from keras_rednet.cli import main
+from keras_rednet.pictures import ORIENTATION
+from keras_rednet.weights import save
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ def test_restores_a_photo(denoise, photos, fast_weights, tmp_path, capsys):
         model = RED30(channels=3, downsample_at=(1,), weights=fast_weights[3])
         np.testing.assert_array_equal(np.asarray(restored), restore(model, np.asarray(photo)))
         assert not np.array_equal(np.asarray(restored), np.asarray(photo))
-    assert f"photo0.png -> {out}" in capsys.readouterr().out.replace("\n", "")
+    assert f"photo0.png -> {out}" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -62,15 +67,26 @@ def test_gray_photos_use_the_gray_network(denoise, tmp_path):
         assert abs(np.median(darker[pixels > 10_000]) - 6554) < 20  # 0.1 of white, the bias of the test weights
 
 
-def test_keeps_alpha_depth_and_metadata(denoise, tmp_path):
-    import tensorflow as tf
-
+def test_keeps_alpha_and_depth(denoise, tmp_path):
     deep = np.random.default_rng(0).integers(0, 65535, (20, 30, 4), "uint16")
     (tmp_path / "deep.png").write_bytes(tf.io.encode_png(deep).numpy())
     assert denoise(tmp_path / "deep.png", "-o", tmp_path / "out.png") == 0
     restored = tf.io.decode_png((tmp_path / "out.png").read_bytes(), dtype=tf.uint16).numpy()
     np.testing.assert_array_equal(restored[..., 3], deep[..., 3])
     assert len(np.unique(restored[..., :3])) > 256
+
+
+def test_keeps_metadata_and_turns_the_picture_upright(denoise, photos, tmp_path):
+    exif = Image.Exif()
+    exif[0x010F], exif[ORIENTATION] = "Camera maker", 6
+    with Image.open(photos / "photo0.png") as photo:
+        photo.save(tmp_path / "a.jpg", exif=exif, icc_profile=b"a profile")
+    assert denoise(tmp_path / "a.jpg", "-o", tmp_path / "b.jpg") == 0
+    with Image.open(tmp_path / "b.jpg") as restored:
+        assert restored.size == (70, 90)
+        assert restored.getexif().get(ORIENTATION, 1) == 1
+        assert restored.getexif()[0x010F] == "Camera maker"
+        assert restored.info["icc_profile"] == b"a profile"
 
 
 def test_never_overwrites_unless_asked(denoise, photos, tmp_path, capsys):
@@ -88,7 +104,6 @@ def test_never_overwrites_unless_asked(denoise, photos, tmp_path, capsys):
     [
         (["missing.png", "-o", "out.png"], "No such file"),
         (["photo.png", "-o", "out.xyz"], "the name must end in one of"),
-        (["photo.png", "-o", "out.jpg", "--tile", "0"], "`tile` must be"),
         (["alpha.png", "-o", "out.jpg"], "JPEG cannot hold transparency"),
     ],
 )
@@ -117,15 +132,44 @@ def test_an_output_folder_inside_the_input_is_no_input(denoise, photos, tmp_path
     assert not (tmp_path / "out" / "out").exists()
 
 
+@pytest.mark.parametrize("absolute", ["input", "output", "neither"])
+def test_a_folder_inside_the_output_is_an_input(denoise, photos, tmp_path, monkeypatch, absolute):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "holiday" / "out").mkdir(parents=True)
+    (tmp_path / "holiday" / "a.png").write_bytes((photos / "photo0.png").read_bytes())
+    root = tmp_path if absolute == "input" else ""
+    assert denoise(f"{root}/holiday" if root else "holiday", "-o", ".") == 0
+    assert (tmp_path / "a.png").exists()
+    out = tmp_path / "holiday" / "out" if absolute == "output" else "holiday/out"
+    for _ in range(2):
+        assert denoise(f"{root}/holiday" if root else "holiday", "-o", out, "--overwrite") == 0
+    assert [path.name for path in (tmp_path / "holiday" / "out").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("tile", ["0", "-3", "big"])
+def test_a_bad_tile_is_refused_at_once(denoise, photos, tmp_path, capsys, tile):
+    with pytest.raises(SystemExit):
+        denoise(photos / "photo0.png", "-o", tmp_path / "out.png", "--tile", tile)
+    assert "--tile" in capsys.readouterr().err
+
+
 def test_an_empty_folder_is_an_error(denoise, tmp_path, capsys):
     assert denoise(tmp_path, "-o", tmp_path / "out") == 2
     assert "no pictures in" in capsys.readouterr().err
 
 
-def test_weights_of_ones_own(photos, fast_weights, tmp_path):
-    out = tmp_path / "clean.png"
-    assert main(["denoise", str(photos / "photo0.png"), "-o", str(out), "--weights", str(fast_weights[3])]) == 0
-    assert out.exists()
+def test_a_network_of_ones_own_is_built_as_its_record_says(photos, tmp_path, capsys):
+    model = with_random_weights(RED20(channels=3, filters=6, weights=None))
+    recipe = {"task": "denoise", "level": "blind", "depth": 20, "channels": 3, "filters": 6, "downsample_at": []}
+    save(model, tmp_path / "w.npz", {**RECORD, "recipe": recipe, "validation_psnr": {}})
+    run = ["denoise", str(photos / "photo0.png"), "-o", str(tmp_path / "out.png"), "--weights", str(tmp_path / "w.npz")]
+    assert main(run) == 0
+    with Image.open(photos / "photo0.png") as photo, Image.open(tmp_path / "out.png") as restored:
+        expected = restore(RED20(channels=3, filters=6, weights=tmp_path / "w.npz"), np.asarray(photo))
+        np.testing.assert_array_equal(np.asarray(restored), expected)
+    (tmp_path / "w.json").unlink()
+    assert main([*run, "--overwrite"]) == 2
+    assert "needs its record, w.json, beside it" in capsys.readouterr().err
 
 
 def test_help_imports_nothing_heavy():
@@ -142,3 +186,12 @@ def test_lists_the_shipped_weights(capsys):
     assert main(["weights"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in records())
+
+
+def test_train_takes_the_options_of_the_recipes(photos, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "usage: rednet train" in capsys.readouterr().out
+    run = ["train", "denoise-fast-gray", "--data", str(photos), "--out", str(tmp_path / "run"), "--smoke"]
+    assert main(run) == 0
+    assert (tmp_path / "run" / "weights.npz").exists()

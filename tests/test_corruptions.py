@@ -46,7 +46,9 @@ def test_zero_strength_is_the_identity(name):
     np.testing.assert_array_equal(ZERO_STRENGTH[name](CLEAN, seed=(1, 2)), CLEAN)
 
 
-@pytest.mark.parametrize("sigma_range", [25, (25,), (50, 10), (-1, 5), [0, 75], (0, float("inf")), (0, float("nan"))])
+@pytest.mark.parametrize(
+    "sigma_range", [25, (25,), (50, 10), (-1, 5), [0, 75], (0, float("inf")), (0, float("nan")), ("a", "b")]
+)
 def test_noise_refuses_a_bad_range(sigma_range):
     with pytest.raises(ValueError, match="`sigma_range` must be a pair 0 <= low <= high .* Received: sigma_range="):
         GaussianNoise(sigma_range)

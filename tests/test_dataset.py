@@ -93,7 +93,14 @@ def test_reads_every_kind(tmp_path, mode):
         np.testing.assert_array_equal(dataset.read_image(path, color="luminance"), expected)
 
 
+def test_16_bit_gray_is_scaled_not_clipped(tmp_path):
+    Image.fromarray(np.array([[0, 257, 30_000, 65_535]], "uint16")).save(tmp_path / "deep.png")
+    assert dataset.read_image(tmp_path / "deep.png", color="gray").ravel().tolist() == [0, 1, 117, 255]
+
+
 def test_unknown_color(photos):
+    with pytest.raises(ValueError, match="`color` must be one of .* Received: color='grey'"):
+        patches(photos, color="grey")
     with pytest.raises(ValueError, match="`color` must be one of .* Received: color='grey'"):
         dataset.read_image(photos / "photo0.png", color="grey")
 

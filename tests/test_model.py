@@ -186,7 +186,9 @@ def test_bad_arguments(arguments, message):
         REDNet(**arguments)
 
 
-def test_unknown_task_and_missing_weights():
+def test_unknown_task_or_level_and_missing_weights():
+    with pytest.raises(ValueError, match="`level` of 'denoise' must be one of .* Received: level=13"):
+        RED30(level=13, weights=None)
     with pytest.raises(ValueError, match="`task` must be one of .* Received: task='denoising'"):
         RED30(task="denoising")
     with pytest.raises(ValueError, match="no pretrained weights for RED30.*filters=7.*Pass weights=None"):

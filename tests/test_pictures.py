@@ -16,6 +16,8 @@ def pixels(*shape, dtype="uint8"):
 def exif(**tags):
     block = Image.Exif()
     block[0x010F] = "Camera maker"
+    block.get_ifd(0x8769)[0x829D] = 2.5  # the aperture
+    block.get_ifd(0x8825)[0x0001] = "N"  # the latitude's half
     for tag, value in tags.items():
         block[int(tag.removeprefix("tag"))] = value
     return block
@@ -28,14 +30,17 @@ def test_round_trip_keeps_exif_and_profile(tmp_path, suffix):
     if suffix == ".bmp":  # holds neither
         smooth.save(source)
     else:
-        smooth.save(source, exif=exif(), icc_profile=PROFILE, quality=95)
+        smooth.save(source, exif=exif().tobytes(), icc_profile=PROFILE, quality=95)
     picture = read_picture(source)
     write_picture(target, picture)
     written = read_picture(target)
     assert np.abs(np.asarray(written.image, int) - np.asarray(smooth, int)).mean() < 4
     if suffix != ".bmp":
         assert written.icc_profile == PROFILE
-        assert Image.open(target).getexif()[0x010F] == "Camera maker"
+        kept = Image.open(target).getexif()
+        assert kept[0x010F] == "Camera maker"
+        assert kept.get_ifd(0x8769)[0x829D] == 2.5
+        assert kept.get_ifd(0x8825)[0x0001] == "N"
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16", "P", "1"])
@@ -109,12 +114,44 @@ def test_refuses_a_truncated_16_bit_png(tmp_path):
         read_picture(tmp_path / "a.png")
 
 
-def test_refuses_several_pages_and_16_bit_color_tiff(tmp_path):
+@pytest.mark.parametrize("options", [{"planarconfig": "separate"}, {"tile": (16, 16)}, {"bigtiff": True}], ids=str)
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".jpg"])
+def test_how_a_tiff_stores_its_pixels_does_not_pass_to_the_copy(tmp_path, options, suffix):
+    stored = pixels(40, 50, 3)
+    planes = np.moveaxis(stored, 2, 0) if "planarconfig" in options else stored
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", description="a tiff", **options)
+    picture = read_picture(tmp_path / "a.tif")
+    np.testing.assert_array_equal(np.asarray(picture.image), stored)
+    write_picture(tmp_path / f"b{suffix}", picture)
+    written = read_picture(tmp_path / f"b{suffix}")
+    assert np.asarray(written.image).shape == stored.shape
+    if suffix != ".jpg":
+        np.testing.assert_array_equal(np.asarray(written.image), stored)
+    assert b"a tiff" in written.exif
+
+
+def test_reads_the_photograph_of_a_phones_mpo(tmp_path):
+    frames = [Image.fromarray(pixels(20, 20, 3)) for _ in range(2)]
+    frames[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=frames[1:])
+    assert read_picture(tmp_path / "a.jpg").image.size == (20, 20)
+
+
+def test_metadata_too_long_for_a_format_is_a_value_error(tmp_path):
+    with pytest.raises(ValueError, match=r"a.jpg: could not be written as JPEG. EXIF data is too long"):
+        write_picture(tmp_path / "a.jpg", Picture(Image.new("RGB", (4, 4)), exif=b"Exif\0\0" + bytes(70_000)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_refuses_several_pages_and_what_would_lose_depth(tmp_path):
     frames = [Image.fromarray(pixels(9, 9, 3)) for _ in range(2)]
     frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
     with pytest.raises(ValueError, match="an animation or a file of several pages"):
         read_picture(tmp_path / "a.tif")
     tifffile.imwrite(tmp_path / "b.tif", pixels(9, 9, 3, dtype="uint16"), photometric="rgb")
+    gray_alpha = tf.io.encode_png(pixels(9, 9, 2, dtype="uint16")).numpy()
+    (tmp_path / "c.png").write_bytes(gray_alpha)
+    with pytest.raises(ValueError, match="16-bit gray with transparency would lose its depth"):
+        read_picture(tmp_path / "c.png")
     with pytest.raises(ValueError, match="16-bit colour TIFF would lose its depth; save it as 16-bit PNG"):
         read_picture(tmp_path / "b.tif")
 

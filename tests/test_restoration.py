@@ -124,6 +124,14 @@ def test_pil_images(gray_model, mode):
         np.testing.assert_array_equal(np.asarray(restored), restore(gray_model, np.asarray(image)))
 
 
+def test_pil_images_keep_what_describes_them(gray_model):
+    image = Image.new("RGB", (8, 6))
+    image.info = {"icc_profile": b"profile", "exif": b"exif", "dpi": (72, 72), "transparency": (0, 0, 0)}
+    restored = restore(gray_model, image)
+    assert restored.info == {"icc_profile": b"profile", "exif": b"exif", "dpi": (72, 72)}
+    assert restored.mode == "RGBA"  # the transparent colour has become an alpha channel
+
+
 @pytest.mark.parametrize(("mode", "expected"), [("1", "L"), ("P", "RGB"), ("CMYK", "RGB"), ("YCbCr", "RGB")])
 def test_other_pil_modes_become_gray_or_rgb(gray_model, mode, expected):
     image = Image.fromarray((noise(9, 11, 3) * 255).astype("uint8")).convert(mode)

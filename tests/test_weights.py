@@ -62,8 +62,15 @@ def test_refuses_a_damaged_file(saved):
         RED10(filters=4, weights=saved)
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\3\4 truncated"])
-def test_refuses_what_is_no_file_of_weights(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\3\4 truncated", "array", "flipped bit"])
+def test_refuses_what_is_no_file_of_weights(saved, tmp_path, content):
+    if content == "array":
+        np.save(tmp_path / "a.npy", np.zeros(3))
+        content = (tmp_path / "a.npy").read_bytes()
+    elif content == "flipped bit":
+        content = bytearray(saved.read_bytes())
+        content[90] ^= 255  # in the first array
+    saved.with_suffix(".json").unlink()
     (tmp_path / "w.npz").write_bytes(content)
     with pytest.raises(ValueError, match="is not a file of weights that `save` wrote"):
         RED10(filters=4, weights=tmp_path / "w.npz")
@@ -81,6 +88,11 @@ def test_refuses_another_network(saved):
     )
     with pytest.raises(ValueError, match=message):
         RED10(filters=5, weights=saved)
+
+
+def test_refuses_a_network_of_other_strides(model, saved):
+    with pytest.raises(ValueError, match=r"another network: expected downsample_at=\[1\], received \[\]"):
+        RED10(filters=4, downsample_at=(1,), weights=saved)
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
@@ -132,9 +144,9 @@ def test_every_file_has_a_record():
 
 
 def test_missing_weights_list_those_there_are():
-    message = r"There are no pretrained weights for RED30\(task='denoise', level=13, channels=1\)"
+    message = r"There are no pretrained weights for RED30\(task='denoise', level=70, channels=1, filters=7\)"
     with pytest.raises(ValueError, match=message) as error:
-        RED30(task="denoise", level=13)
+        RED30(task="denoise", level=70, filters=7)
     assert all(name in str(error.value) for name in SHIPPED)
     with pytest.raises(ValueError, match="`name` must be one of .* Received: name='red31'"):
         weights.load(None, "red31")

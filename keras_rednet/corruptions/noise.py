@@ -25,7 +25,8 @@ class GaussianNoise:
 
     def __post_init__(self):
         pair = self.sigma_range
-        if not (isinstance(pair, tuple) and len(pair) == 2 and 0 <= pair[0] <= pair[1] < float("inf")):
+        numbers = isinstance(pair, tuple) and all(isinstance(sigma, (int, float)) for sigma in pair)
+        if not (numbers and len(pair) == 2 and 0 <= pair[0] <= pair[1] < float("inf")):
             raise ValueError(
                 "`sigma_range` must be a pair 0 <= low <= high of standard deviations in 8-bit units, (30, 30) for a "
                 f"fixed one. Received: sigma_range={pair!r}."
