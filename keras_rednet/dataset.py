@@ -27,11 +27,13 @@ class Images:
     """Clean images that are read when they are needed.
 
     Args:
+        name: what they are, for the record of a training run.
         records: tf.data.Dataset of string scalars, the encoded files or their paths, always in the same order.
         count: how many there are.
         shuffle_buffer: records shuffled at a time; `count` where they are only paths.
     """
 
+    name: str
     records: tf.data.Dataset
     count: int
     shuffle_buffer: int
@@ -59,7 +61,8 @@ def from_files(paths):
     paths = [str(path) for path in paths]
     if not paths:
         raise ValueError("`paths` must name at least one image. Received: an empty list.")
-    return Images(tf.data.Dataset.from_tensor_slices(paths), len(paths), shuffle_buffer=len(paths))
+    name = f"{len(paths)} files"
+    return Images(name, tf.data.Dataset.from_tensor_slices(paths), len(paths), shuffle_buffer=len(paths))
 
 
 def from_tfds(name, split="train", *, data_dir=None, feature="image", download=False):
@@ -79,7 +82,8 @@ def from_tfds(name, split="train", *, data_dir=None, feature="image", download=F
         builder.download_and_prepare()
     encoded = builder.as_dataset(split=split, decoders={feature: tfds.decode.SkipDecoding()}, shuffle_files=False)
     records = encoded.map(lambda example: example[feature])
-    return Images(records, builder.info.splits[split].num_examples, shuffle_buffer=256)
+    count = builder.info.splits[split].num_examples
+    return Images(f"{builder.info.full_name} {split} {feature}", records, count, shuffle_buffer=256)
 
 
 def read_image(file, *, color="rgb"):

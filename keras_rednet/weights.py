@@ -54,10 +54,13 @@ def load(model, name):
 def read(name):
     """Returns the arrays of the shipped weights `name`, float16, by layer and variable: {"conv1/kernel": ...}.
 
+    A name without its version, "red30-denoise-blind-gray", means the version that is shipped.
+
     Raises:
         ValueError: unknown name, or a damaged file (hash).
     """
     shipped = records()
+    name = next((full for full in shipped if full.rpartition("-v")[0] == name), name)
     if name not in shipped:
         raise ValueError(f"`name` must be one of {sorted(shipped)}. Received: name={name!r}.")
     return _read_npz(PRETRAINED / f"{name}.npz", shipped[name]["sha256"])

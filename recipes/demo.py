@@ -12,6 +12,7 @@ from PIL import Image
 import keras_rednet
 from keras_rednet import RED30, psnr, restore
 from keras_rednet.corruptions import GaussianNoise
+from keras_rednet.dataset import keep_tensorflow_off_gpus
 
 SAMPLE = Path(keras_rednet.__file__).parent / "samples" / "chelsea.png"
 SIGMA = 30
@@ -19,6 +20,7 @@ GAP = 8  # pixels between the pictures of the comparison
 
 
 def main(out="demo"):
+    keep_tensorflow_off_gpus()
     out = Path(out)
     out.mkdir(exist_ok=True)
     with Image.open(SAMPLE) as image:

@@ -93,13 +93,14 @@ def write_results(data, orientations):
 
 def print_scores(folder, *, color, orientations):
     """Prints PSNR and SSIM of the fast shipped network on the clean images of a folder."""
+    dataset.keep_tensorflow_off_gpus()
     model = RED30("denoise", channels=dataset.COLORS[color], downsample_at=(1,))
-    images = [(name, clean) for name, clean in _clean(folder, color=color)]
-    print(f"{len(images)} images, {color}, unclipped Gaussian noise, orientations={orientations}; PSNR in dB / SSIM")
+    count = len(dataset.list_images(folder))
+    print(f"{count} images, {color}, unclipped Gaussian noise, orientations={orientations}; PSNR in dB / SSIM")
     for sigma in SIGMAS:
-        mean = score_denoising(model, images, sigma, orientations, color)[0][-1]
+        mean = score_denoising(model, _clean(folder, color=color), sigma, orientations, color)[0][-1]
         noisy, clean = (f"{mean['psnr' + kind]:.2f} / {mean['ssim' + kind]:.4f}" for kind in ("_corrupted", ""))
-        print(f"sigma {sigma}: {noisy} -> {clean}")
+        print(f"sigma {sigma}: {noisy} -> {clean}", flush=True)
 
 
 def _build(network):
@@ -193,6 +194,7 @@ def main(arguments=None):
     parser.add_argument("--data", required=True, metavar="DATASETS", help="the folder of the test images")
     parser.add_argument("--orientations", type=int, choices=(1, 8), nargs="+", default=(1, 8))
     options = parser.parse_args(arguments)
+    dataset.keep_tensorflow_off_gpus()
     for orientations in options.orientations:
         write_results(options.data, orientations)
     write_readme()

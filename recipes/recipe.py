@@ -30,8 +30,8 @@ class Recipe:
         clipnorm: limit of the global gradient norm, or None.
         ema_momentum: of the moving average of weights that is validated and kept, or None.
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
-        start_from: name of shipped weights to start from, of the same network or of one with other image channels;
-            None starts afresh.
+        start_from: shipped weights to start from, by name without the version, of the same network or of one with
+            other image channels; None starts afresh.
         seed: of the initial weights, patches and corruptions.
         validate_every: epochs between validations.
     """

@@ -5,8 +5,8 @@ into weights.json. A network that is shipped already becomes the next version, i
 """
 
 import argparse
+import hashlib
 import json
-import shutil
 from pathlib import Path
 
 from keras_rednet import weights
@@ -19,33 +19,38 @@ def ship(run):
     """Ships the weights in the folder of a run and returns their name.
 
     Raises:
-        ValueError: the shipped weights of the same network have at least this mean validation PSNR.
+        ValueError: the shipped weights of the same network have at least this mean validation PSNR, or the run's file
+            and record do not match.
     """
     run = Path(run)
-    record = json.loads((run / "weights.json").read_text())
+    record = weights.read_record(run / "weights.npz")
+    content = (run / "weights.npz").read_bytes()
+    if hashlib.sha256(content).hexdigest() != record["sha256"]:
+        raise ValueError(f"{run / 'weights.npz'} and its record do not belong together: is the run still writing?")
     recipe = record["recipe"]
     network = {key: recipe[key] for key in ("depth", "task", "level", "filters", "downsample_at", "channels")}
     shipped = weights.records()
-    before = [name for name, other in shipped.items() if other["network"] == network]
-    if before and _mean(shipped[before[0]]) >= _mean(record):
+    before = next((name for name, other in shipped.items() if other["network"] == network), None)
+    if before and _mean(shipped[before]) >= _mean(record):
         raise ValueError(
-            f"{before[0]} is as good on the validation images: expected more than {_mean(shipped[before[0]]):.3f} dB. "
+            f"{before} is as good on the validation images: expected more than {_mean(shipped[before]):.3f} dB. "
             f"Received: {_mean(record):.3f} dB."
         )
-    version = 1 + int(before[0].rsplit("-v", 1)[1]) if before else 1
+    version = 1 + shipped.pop(before)["version"] if before else 1
     name = f"{_stem(network)}-v{version}"
-    shutil.copy(run / "weights.npz", weights.PRETRAINED / f"{name}.npz")
-    for old in before:
-        del shipped[old]
-        (weights.PRETRAINED / f"{old}.npz").unlink()
-    shipped[name] = {"network": network, "licence": LICENCE, **record}
+    shipped[name] = {"network": network, "version": version, "licence": LICENCE, **record}
+    with weights.written_whole(weights.PRETRAINED / f"{name}.npz") as path:
+        path.write_bytes(content)
     with weights.written_whole(weights.PRETRAINED / "weights.json") as path:
         path.write_text(_json(dict(sorted(shipped.items()))))
+    if before:
+        (weights.PRETRAINED / f"{before}.npz").unlink()
     return name
 
 
 def _stem(network):
-    fast = "-fast" if network["downsample_at"] else ""
+    strides = network["downsample_at"]
+    fast = {(): "", (1,): "-fast"}.get(tuple(strides), "-down" + "-".join(map(str, strides)))
     wide = f"-{network['filters']}" if network["filters"] != 64 else ""
     task = network["task"].replace("_", "-")
     return f"red{network['depth']}{fast}{wide}-{task}-{network['level']}-{COLORS[network['channels']]}"

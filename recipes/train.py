@@ -3,10 +3,11 @@
 Run it again with the same arguments after an interruption and it goes on from the last finished epoch, to the same
 weights bit for bit. In the output folder:
 
-    recipe.json      the recipe, seed, data, commit and versions of the run
+    recipe.json      the recipe, seed, data, commit and versions with which the run began
     history.csv      a row per epoch: loss, learning rate, patches per second, validation PSNR by corruption
     weights.npz      the averaged weights that were best on the validation images, with weights.json, their record
-    backup/          what a resumed run needs; tensorboard/ the scalars and restored pictures
+    backup/          the last finished epoch, for a resumed run
+    tensorboard/     the scalars and restored pictures
 """
 
 import argparse
@@ -49,7 +50,8 @@ def train(recipe, training, validation, out):
 
     Args:
         recipe: `Recipe`.
-        training, validation: paths of clean images.
+        training: paths of clean images, or `dataset.Images`.
+        validation: paths of clean images.
         out: the folder of the run, see above; made if missing.
 
     Returns:
@@ -58,9 +60,14 @@ def train(recipe, training, validation, out):
     Raises:
         ValueError: `out` holds another recipe's run.
     """
+    dataset.keep_tensorflow_off_gpus()
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    _check_same_run(out / "recipe.json", _description(recipe, training, validation))
+    description = _description(recipe, training, validation)
+    _check_same_run(out / "recipe.json", description)
+    backup = Backup(out / "backup")
+    if backup.epoch:  # its weights are in the backup
+        recipe = dataclasses.replace(recipe, start_from=None)
     keras.utils.set_random_seed(recipe.seed)
     averaged = recipe.build()
     model = _with_precision(recipe)
@@ -68,7 +75,7 @@ def train(recipe, training, validation, out):
 
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     patches = dataset.training_patches(
-        dataset.from_files(training),
+        training if isinstance(training, dataset.Images) else dataset.from_files(training),
         recipe.corruption,
         color=recipe.color,
         patch_size=recipe.patch_size,
@@ -79,14 +86,12 @@ def train(recipe, training, validation, out):
     )
     steps = int(patches.cardinality())
     model.compile(_adam(recipe, steps * recipe.epochs), recipe.loss, jit_compile=_compiles())
-    # fit ends the averaging by itself; until then `Report` copies the averages out.
-    callbacks = [
-        EpochNumber(epoch),
-        Report(recipe, averaged, _clean_crops(validation, recipe.color), out, steps),
-        keras.callbacks.BackupAndRestore(out / "backup", double_checkpoint=True, delete_checkpoint=False),
-    ]
-    model.fit(patches, epochs=recipe.epochs, callbacks=callbacks, shuffle=False, verbose=0)
-    averaged.set_weights(model.get_weights())
+    backup.restore(model)
+    report = Report(recipe, averaged, _clean_crops(validation, recipe.color), out, steps, description)
+    callbacks = [EpochNumber(epoch), report, backup]
+    options = {"epochs": recipe.epochs, "initial_epoch": backup.epoch, "shuffle": False, "verbose": 0}
+    model.fit(patches, callbacks=callbacks, **options)
+    report.average_weights()
     return averaged
 
 
@@ -101,11 +106,39 @@ class EpochNumber(keras.callbacks.Callback):
         self.epoch.assign(epoch)
 
 
+class Backup(keras.callbacks.Callback):
+    """Keeps weights and optimizer state of the last finished epoch, in a file that is there whole or not at all.
+
+    Its name is the number of finished epochs. (Keras' BackupAndRestore writes weights and epoch number one after the
+    other, in place: killed in between, a run would repeat an epoch or never start again.)
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.epoch = max((int(path.name.split(".")[0]) for path in folder.glob("[0-9]*.weights.h5")), default=0)
+
+    def restore(self, model):
+        if self.epoch:
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(self._path(self.epoch))
+
+    def on_epoch_end(self, epoch, logs=None):
+        with weights.written_whole(self._path(epoch + 1)) as path:
+            self.model.save_weights(path)
+        self._path(epoch).unlink(missing_ok=True)
+
+    def _path(self, epoch):
+        return self.folder / f"{epoch}.weights.h5"
+
+
 class Report(keras.callbacks.Callback):
     """Scores the averaged weights, keeps the best, and writes what the run did: a line, history.csv, TensorBoard."""
 
-    def __init__(self, recipe, averaged, images, out, steps):
+    def __init__(self, recipe, averaged, images, out, steps, description):
         super().__init__()
+        self.description = description
         self.recipe, self.averaged, self.images, self.out, self.steps = recipe, averaged, images, out, steps
         self.history = out / "history.csv"
         self.board = tf.summary.create_file_writer(str(out / "tensorboard"))
@@ -134,7 +167,7 @@ class Report(keras.callbacks.Callback):
         )
 
     def _validate(self, epoch):
-        self._average_weights()
+        self.average_weights()
         scores, pictures = {}, {}
         for name, corruption in self.recipe.validation.items():
             pictures[name] = []
@@ -142,13 +175,15 @@ class Report(keras.callbacks.Callback):
             scores[name] = float(rows[-1]["psnr"])
         with self.board.as_default(step=epoch + 1):
             for name, pairs in pictures.items():
-                tf.summary.image(name, [np.clip(np.concatenate(pair, axis=1), 0, 1) for pair in pairs], max_outputs=8)
+                for (image, _), pair in zip(self.images, pairs, strict=True):  # corrupted and restored, side by side
+                    tf.summary.image(f"{name}/{image}", np.clip(np.concatenate(pair, axis=1), 0, 1)[None])
         mean = float(np.mean(list(scores.values())))
         if mean > self._best():
             self._keep(epoch, scores)
         return {**scores, "validation_mean": mean}
 
-    def _average_weights(self):
+    def average_weights(self):
+        """Puts the moving averages into `averaged`; the trained weights stay as they are."""
         trained = self.model.get_weights()
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         self.averaged.set_weights(self.model.get_weights())
@@ -186,9 +221,10 @@ class Report(keras.callbacks.Callback):
         self.board.flush()
 
     def _keep(self, epoch, scores):
-        description = json.loads((self.out / "recipe.json").read_text())
         patches = (epoch + 1) * self.steps * self.recipe.batch_size
-        record = {**description, "epoch": epoch + 1, "patches": patches, "validation_psnr": scores}
+        scored = {"images": [name for name, _ in self.images], "centre_crop": VALIDATION_CROP, "seed": Protocol().seed}
+        progress = {"epoch": epoch + 1, "patches": patches, "validation_protocol": scored, "validation_psnr": scores}
+        record = {**self.description, **progress}
         weights.save(self.averaged, self.out / "weights.npz", record)
 
 
@@ -234,7 +270,7 @@ def _description(recipe, training, validation):
     return {
         "recipe": {key: _plain(value) for key, value in dataclasses.asdict(recipe).items()}
         | {"corruption": repr(recipe.corruption), "validation": {k: repr(v) for k, v in recipe.validation.items()}},
-        "training_images": [path.name for path in training],
+        "training_images": training.name if isinstance(training, dataset.Images) else [path.name for path in training],
         "validation_images": [path.name for path in validation],
         "commit": _commit(),
         "backend": keras.backend.backend(),
@@ -247,13 +283,13 @@ def _plain(value):
 
 
 def _commit():
-    try:
-        command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
-        return subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+    """Returns the commit of this source, or "unknown" where it is installed rather than checked out."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
         return "unknown"
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else "unknown"
 
 
 def _check_same_run(path, description):
@@ -274,14 +310,25 @@ def _check_same_run(path, description):
 def main(arguments=None, program="python -m recipes.train"):
     parser = argparse.ArgumentParser(prog=program, description=__doc__.splitlines()[0])
     parser.add_argument("recipe", choices=sorted(RECIPES), metavar="RECIPE", help=", ".join(sorted(RECIPES)))
-    parser.add_argument("--data", nargs="+", required=True, metavar="FOLDER", help="folders of clean training images")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help=f"folders of clean images; every {VALIDATION_EVERY}th, by name, is held out to validate",
+    )
+    parser.add_argument("--tfds", metavar="NAME", help="train on this TensorFlow data set, all of --data validates")
+    parser.add_argument("--feature", default="image", help="its feature that holds the clean image")
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="the folder of the run; an interrupted run resumes"
     )
     parser.add_argument("--smoke", action="store_true", help="the same recipe made small: a minute to see that it runs")
     options = parser.parse_args(arguments)
     recipe = RECIPES[options.recipe]
-    train(recipe.smoke() if options.smoke else recipe, *split(options.data), options.out)
+    training, validation = split(options.data)
+    if options.tfds:
+        training, validation = dataset.from_tfds(options.tfds, feature=options.feature), training + validation
+    train(recipe.smoke() if options.smoke else recipe, training, validation, options.out)
     return 0
 
 

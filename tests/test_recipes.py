@@ -85,6 +85,7 @@ def test_a_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     assert resumed.splitlines()[-1] == whole.splitlines()[-1]
     assert "hash" in whole
     assert "epoch 1/4" not in resumed
+    assert [path.name for path in (tmp_path / "killed" / "backup").iterdir()] == ["4.weights.h5"]
     first, second = ((tmp_path / name / "history.csv").read_text() for name in ("whole", "killed"))
     losses = [[row["loss"] for row in csv.DictReader(text.splitlines())] for text in (first, second)]
     assert losses[0] == losses[1]
@@ -93,6 +94,34 @@ def test_a_killed_run_resumes_to_the_same_weights(photos, tmp_path):
 def _epochs(folder):
     path = folder / "history.csv"
     return len(path.read_text().splitlines()) - 1 if path.exists() else 0
+
+
+@pytest.mark.parametrize("moment", ["before the backup", "behind it"])
+def test_a_kill_around_a_backup_loses_nothing_but_the_epoch(photos, tmp_path, monkeypatch, moment):
+    recipe = dataclasses.replace(train.RECIPES["denoise-fast-gray"].smoke(), epochs=3, filters=2)
+    whole = train.train(recipe, *train.split([photos]), tmp_path / "whole")
+    backup = train.Backup.on_epoch_end
+
+    def killed(self, epoch, logs=None):
+        if epoch == 0 or moment == "behind it":
+            backup(self, epoch, logs)
+        if epoch == 1:
+            (self.folder / ".part-1-2.weights.h5").write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.Backup, "on_epoch_end", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(recipe, *train.split([photos]), tmp_path / "killed")
+    monkeypatch.undo()
+    resumed = train.train(recipe, *train.split([photos]), tmp_path / "killed")
+    for expected, received in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(received, expected)
+
+
+def test_trains_on_a_tensorflow_data_set(photos, tmp_path):
+    images = dataclasses.replace(dataset.from_files(dataset.list_images(photos)), name="photos train image")
+    train.train(train.RECIPES["denoise-fast-gray"].smoke(), images, train.split([photos])[1], tmp_path)
+    assert json.loads((tmp_path / "weights.json").read_text())["training_images"] == "photos train image"
 
 
 def test_a_folder_holds_one_run_only(photos, tmp_path):
@@ -119,6 +148,11 @@ def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretr
     assert weights.find(**network) == "red30-fast-denoise-blind-gray-v1"
     with pytest.raises(ValueError, match="v1 is as good on the validation images: expected more than .* Received:"):
         ship.ship(tmp_path / "run")
+    content = (tmp_path / "run" / "weights.npz").read_bytes()
+    (tmp_path / "run" / "weights.npz").write_bytes(content[:-1])
+    with pytest.raises(ValueError, match="do not belong together"):
+        ship.ship(tmp_path / "run")
+    (tmp_path / "run" / "weights.npz").write_bytes(content)
     record = json.loads((tmp_path / "run" / "weights.json").read_text())
     record["validation_psnr"] = {key: value + 1 for key, value in record["validation_psnr"].items()}
     (tmp_path / "run" / "weights.json").write_text(json.dumps(record))
@@ -135,7 +169,7 @@ def test_a_color_network_starts_from_gray_weights(tmp_path, pretrained):
     weights.save(gray, pretrained / "gray-v1.npz", {**RECORD, "validation_psnr": {}})
     record = json.loads((pretrained / "gray-v1.json").read_text())
     (pretrained / "weights.json").write_text(json.dumps({"gray-v1": record}))
-    recipe = dataclasses.replace(train.RECIPES["denoise-fast-color"], start_from="gray-v1")
+    recipe = dataclasses.replace(train.RECIPES["denoise-fast-color"], start_from="gray")
     image = np.random.default_rng(0).random((1, 20, 30, 1), "float32")
     restored = keras.ops.convert_to_numpy(recipe.build()(np.repeat(image, 3, axis=3)))
     expected = keras.ops.convert_to_numpy(gray(image))
