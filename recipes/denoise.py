@@ -37,7 +37,9 @@ GRAY = Recipe(
     validate_every=2,
 )
 FAST_GRAY = dataclasses.replace(GRAY, downsample_at=(1,))
-FAST_COLOR = dataclasses.replace(FAST_GRAY, channels=3, color="rgb", start_from="red30-fast-denoise-blind-gray")
+FAST_COLOR = dataclasses.replace(
+    FAST_GRAY, channels=3, color="rgb", start_from="red30-fast-denoise-blind-gray", learning_rate=5e-4, epochs=22
+)
 
 # The paper: patches of 50x50, Adam at a constant 1e-4, mean squared error. It gives neither batch size nor length.
 PAPER = dataclasses.replace(
