@@ -26,7 +26,7 @@ class Recipe:
         learning_rate: of Adam, after the warm-up.
         warmup_steps: steps of linear warm-up.
         cosine: True decays the rate to zero by the end, False keeps it.
-        loss: a Keras loss, by name: "mse" is Eq. 4 of the paper.
+        loss: a Keras loss, by name ("mse" is Eq. 4 of the paper), or a function as Keras takes it.
         clipnorm: limit of the global gradient norm, or None.
         ema_momentum: of the moving average of weights that is validated and kept, or None.
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
@@ -52,7 +52,7 @@ class Recipe:
     learning_rate: float = 5e-4
     warmup_steps: int = 500
     cosine: bool = True
-    loss: str = "mse"
+    loss: object = "mse"
     clipnorm: float | None = 1.0
     ema_momentum: float | None = 0.995
     precision: str = "mixed_bfloat16"

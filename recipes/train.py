@@ -269,7 +269,11 @@ def _clean_crops(paths, color):
 def _description(recipe, training, validation):
     return {
         "recipe": {key: _plain(value) for key, value in dataclasses.asdict(recipe).items()}
-        | {"corruption": repr(recipe.corruption), "validation": {k: repr(v) for k, v in recipe.validation.items()}},
+        | {
+            "loss": getattr(recipe.loss, "__name__", recipe.loss),
+            "corruption": repr(recipe.corruption),
+            "validation": {k: repr(v) for k, v in recipe.validation.items()},
+        },
         "training_images": training.name if isinstance(training, dataset.Images) else [path.name for path in training],
         "validation_images": [path.name for path in validation],
         "commit": _commit(),

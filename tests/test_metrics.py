@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from keras_rednet.metrics import PSNR, SSIM, psnr, ssim
+from keras_rednet.metrics import PSNR, SSIM, negative_psnr, psnr, ssim
 
 
 @pytest.fixture(params=[(40, 51), (40, 51, 1), (40, 51, 3)], ids=str)
@@ -64,3 +64,12 @@ def test_bad_input(function):
 def test_ssim_needs_a_window():
     with pytest.raises(ValueError, match=r"at least 11x11 pixels. Received: \(10, 12\) after shave=1"):
         ssim(np.zeros((12, 14)), np.zeros((12, 14)), data_range=1.0, shave=1)
+
+
+def test_the_loss_is_minus_psnr_until_40_db():
+    rng = np.random.default_rng(0)
+    clean = rng.random((3, 30, 30, 1), "float32")
+    restored = clean + rng.normal(0, np.array([0.3, 0.1, 1e-5])[:, None, None, None]).astype("float32")
+    loss = keras.ops.convert_to_numpy(negative_psnr(clean, restored))
+    expected = [-psnr(c, r, data_range=1.0) for c, r in zip(clean[:2], restored[:2], strict=True)]
+    np.testing.assert_allclose(loss, [*expected, -40], atol=0.05)
