@@ -43,27 +43,16 @@ def find(*, depth, task, level, channels, filters, downsample_at):
 
 
 def load(model, name):
-    """Puts the shipped weights `name` into `model`.
+    """Puts the shipped weights `name` into `model`; without its "-v1" a name means the version that is shipped.
 
     Raises:
         ValueError: unknown name, a damaged file (hash), or a network of another shape.
-    """
-    _assign(model, read(name), name)
-
-
-def read(name):
-    """Returns the arrays of the shipped weights `name`, float16, by layer and variable: {"conv1/kernel": ...}.
-
-    A name without its version, "red30-denoise-blind-gray", means the version that is shipped.
-
-    Raises:
-        ValueError: unknown name, or a damaged file (hash).
     """
     shipped = records()
     name = next((full for full in shipped if full.rpartition("-v")[0] == name), name)
     if name not in shipped:
         raise ValueError(f"`name` must be one of {sorted(shipped)}. Received: name={name!r}.")
-    return _read_npz(PRETRAINED / f"{name}.npz", shipped[name]["sha256"])
+    _assign(model, _read_npz(PRETRAINED / f"{name}.npz", shipped[name]["sha256"]), name)
 
 
 def load_file(model, path):

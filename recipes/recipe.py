@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import numpy as np
-
 from keras_rednet import weights
 from keras_rednet.model import RED10, RED20, RED30
 
@@ -30,8 +28,7 @@ class Recipe:
         clipnorm: limit of the global gradient norm, or None.
         ema_momentum: of the moving average of weights that is validated and kept, or None.
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
-        start_from: shipped weights to start from, by name without the version, of the same network or of one with
-            other image channels; None starts afresh.
+        start_from: shipped weights to start from, by name with or without the version; None starts afresh.
         seed: of the initial weights, patches and corruptions.
         validate_every: epochs between validations.
     """
@@ -65,7 +62,7 @@ class Recipe:
         options = {"channels": self.channels, "filters": self.filters, "downsample_at": self.downsample_at}
         model = BUILDERS[self.depth](self.task, level=self.level, weights=None, **options)
         if self.start_from is not None:
-            _start(model, weights.read(self.start_from))
+            weights.load(model, self.start_from)
         return model
 
     def smoke(self):
@@ -73,14 +70,3 @@ class Recipe:
         return dataclasses.replace(
             self, filters=4, patch_size=32, patches_per_image=4, batch_size=2, epochs=2, warmup_steps=2, start_from=None
         )
-
-
-def _start(model, arrays):
-    """Puts weights into a network that may have other image channels: the same sum goes in, the same residual out."""
-    for layer in model.layers:
-        for variable in layer.variables:
-            array = arrays[f"{layer.name}/{variable.name}"].astype(np.float32)
-            axis = 2 if array.ndim == 4 else 0  # channels in of conv1, channels out of the last deconvolution
-            repeats = variable.shape[axis] // array.shape[axis]
-            array = np.repeat(array, repeats, axis)
-            variable.assign(array / repeats if layer.name == "conv1" and array.ndim == 4 else array)
