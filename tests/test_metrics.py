@@ -26,7 +26,9 @@ def test_equal_scikit_image(pair, data_range):
 def test_keras_metrics_equal_the_functions():
     rng = np.random.default_rng(0)
     clean = rng.random((5, 20, 24, 3), "float32")
-    restored = clean + rng.normal(0, np.array([0.01, 0.05, 0.1, 0.2, 0.3])[:, None, None, None]).astype("float32")
+    restored = clean + rng.normal(0, np.array([0.01, 0.05, 0.1, 0.2, 0.3])[:, None, None, None], clean.shape).astype(
+        "float32"
+    )
     for metric, function in ((PSNR(data_range=1.0), psnr), (SSIM(data_range=1.0), ssim)):
         metric.update_state(clean[:2], restored[:2])
         metric.update_state(clean[2:], restored[2:])
@@ -69,7 +71,7 @@ def test_ssim_needs_a_window():
 def test_the_loss_is_minus_psnr_until_40_db():
     rng = np.random.default_rng(0)
     clean = rng.random((3, 30, 30, 1), "float32")
-    restored = clean + rng.normal(0, np.array([0.3, 0.1, 1e-5])[:, None, None, None]).astype("float32")
+    restored = clean + rng.normal(0, np.array([0.3, 0.1, 1e-5])[:, None, None, None], clean.shape).astype("float32")
     loss = keras.ops.convert_to_numpy(negative_psnr(clean, restored))
     expected = [-psnr(c, r, data_range=1.0) for c, r in zip(clean[:2], restored[:2], strict=True)]
     np.testing.assert_allclose(loss, [*expected, -40], atol=0.05)
