@@ -195,3 +195,18 @@ def test_train_takes_the_options_of_the_recipes(photos, tmp_path, capsys):
     run = ["train", "denoise-fast-gray", "--data", str(photos), "--out", str(tmp_path / "run"), "--smoke"]
     assert main(run) == 0
     assert (tmp_path / "run" / "weights.npz").exists()
+
+
+def test_evaluate_scores_the_shipped_network(photos, capsys):
+    assert main(["evaluate", "denoise", "--data", str(photos)]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.startswith("6 images, gray, unclipped Gaussian noise")
+    assert [line.split(":")[0] for line in lines] == ["sigma 10", "sigma 30", "sigma 50", "sigma 70"]
+    for line in lines:
+        noisy, restored = (float(part.split("/")[0]) for part in line.split(":")[1].split("->"))
+        assert restored > noisy + 3
+
+
+def test_evaluate_without_images(tmp_path, capsys):
+    assert main(["evaluate", "denoise", "--data", str(tmp_path)]) == 2
+    assert "`folder` must hold images" in capsys.readouterr().err

