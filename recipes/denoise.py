@@ -40,7 +40,7 @@ GRAY = Recipe(
 FAST_GRAY = dataclasses.replace(GRAY, downsample_at=(1,))
 FAST_COLOR = dataclasses.replace(FAST_GRAY, channels=3, color="rgb", epochs=18)
 # From the first shipped weights, which were trained by absolute error ("mae") and fell short at small sigma.
-FAST_GRAY_ON = dataclasses.replace(FAST_GRAY, start_from="red30-fast-denoise-blind-gray", learning_rate=5e-4, epochs=10)
+FAST_GRAY_ON = dataclasses.replace(FAST_GRAY, start_from="red30-fast-denoise-blind-gray", learning_rate=5e-4, epochs=8)
 
 # The paper: patches of 50x50, Adam at a constant 1e-4, mean squared error. It gives neither batch size nor length.
 PAPER = dataclasses.replace(
