@@ -117,6 +117,8 @@ class Backup(keras.callbacks.Callback):
         super().__init__()
         self.folder = folder
         folder.mkdir(exist_ok=True)
+        for part in folder.glob(".part-*"):  # of a run that was killed while it wrote
+            part.unlink()
         self.epoch = max((int(path.name.split(".")[0]) for path in folder.glob("[0-9]*.weights.h5")), default=0)
 
     def restore(self, model):
