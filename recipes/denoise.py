@@ -39,9 +39,10 @@ GRAY = Recipe(
 )
 FAST_GRAY = dataclasses.replace(GRAY, downsample_at=(1,))
 FAST_COLOR = dataclasses.replace(FAST_GRAY, channels=3, color="rgb", epochs=18)
-# Goes on from whichever version is shipped. v2 came from v1, trained by absolute error ("mae") for 28 epochs, of
-# which the 20th was kept, and was stopped after its 6th epoch of 8; its record counts its own patches only.
-FAST_GRAY_ON = dataclasses.replace(FAST_GRAY, start_from="red30-fast-denoise-blind-gray", learning_rate=5e-4, epochs=8)
+# These go on from whichever version is shipped. Gray v2 came from v1, trained by absolute error ("mae") for 28 epochs,
+# of which the 20th was kept, and went on at 5e-4 to the 6th epoch of 8. Each record counts its own patches only.
+FAST_GRAY_ON = dataclasses.replace(FAST_GRAY, start_from="red30-fast-denoise-blind-gray", epochs=18)
+FAST_COLOR_ON = dataclasses.replace(FAST_COLOR, start_from="red30-fast-denoise-blind-color", epochs=14)
 
 # The paper: patches of 50x50, Adam at a constant 1e-4, mean squared error. It gives neither batch size nor length.
 PAPER = dataclasses.replace(
@@ -63,4 +64,5 @@ RECIPES = {
     "denoise-fast-gray": FAST_GRAY,
     "denoise-fast-gray-on": FAST_GRAY_ON,
     "denoise-fast-color": FAST_COLOR,
+    "denoise-fast-color-on": FAST_COLOR_ON,
 }

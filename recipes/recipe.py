@@ -28,7 +28,8 @@ class Recipe:
         clipnorm: limit of the global gradient norm, or None.
         ema_momentum: of the moving average of weights that is validated and kept, or None.
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
-        start_from: shipped weights to start from, by name with or without the version; None starts afresh.
+        start_from: shipped weights to start from, by name with or without the version, their dead feature maps redrawn
+            (recipes/revive.py); None starts afresh.
         seed: of the initial weights, patches and corruptions.
         validate_every: epochs between validations.
     """

@@ -26,12 +26,14 @@ import tensorflow as tf
 from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
 from recipes import denoise
+from recipes.revive import revive
 
 RECIPES = {**denoise.RECIPES}
 
 VALIDATION_EVERY = 20  # every 20th image, by name, is held out of training
 VALIDATION_IMAGES = 8  # of those are scored during training
 VALIDATION_CROP = 240  # pixels, centred: seconds instead of minutes
+REVIVAL_PATCHES = 128  # tell which feature maps of earlier weights are dead
 
 # Inside bsds500/train: photographs that are, cropped or rescaled, in Set5, Set12 and another test set; a second copy.
 TEST_IMAGES = ("302003", "12003", "67079", "t65")
@@ -70,9 +72,6 @@ def train(recipe, training, validation, out):
         recipe = dataclasses.replace(recipe, start_from=None)
     keras.utils.set_random_seed(recipe.seed)
     averaged = recipe.build()
-    model = _with_precision(recipe)
-    model.set_weights(averaged.get_weights())
-
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     patches = dataset.training_patches(
         training if isinstance(training, dataset.Images) else dataset.from_files(training),
@@ -85,6 +84,11 @@ def train(recipe, training, validation, out):
         seed=recipe.seed,
     )
     steps = int(patches.cardinality())
+    if recipe.start_from:
+        corrupted = np.concatenate([batch for batch, _ in patches.take(REVIVAL_PATCHES // recipe.batch_size)])
+        print(f"redrew {revive(averaged, corrupted, recipe.seed)} dead feature maps", flush=True)
+    model = _with_precision(recipe)
+    model.set_weights(averaged.get_weights())
     model.compile(_adam(recipe, steps * recipe.epochs), recipe.loss, jit_compile=_compiles())
     backup.restore(model)
     report = Report(recipe, averaged, _clean_crops(validation, recipe.color), out, steps, description)

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from keras_rednet import REDNet
+from recipes.revive import revive
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).random((2, 16, 16, 1), dtype=np.float32)
+
+
+@pytest.fixture
+def model(images):
+    model = REDNet(6, filters=8)
+    kernel, bias = model.layers[-2].get_weights()
+    model.layers[-2].set_weights([kernel + 0.1, bias])  # an untrained last layer is zero and would hide all else
+    return model
+
+
+def kill(model, name, maps):
+    kernel, bias = model.get_layer(name).get_weights()
+    bias[maps] = -100
+    model.get_layer(name).set_weights([kernel, bias])
+
+
+@pytest.mark.parametrize("name", ["conv1", "conv3", "deconv2"])
+def test_dead_maps_live_again_and_the_network_computes_what_it_did(model, images, name):
+    kill(model, name, [1, 5, 6])
+    before = model.predict(images, verbose=0)
+    assert revive(model, images, seed=0) >= 3
+    np.testing.assert_allclose(model.predict(images, verbose=0), before, atol=1e-6)
+    bias = model.get_layer(name).get_weights()[1]
+    assert np.all(bias == 0)
+    assert revive(model, images, seed=1) < 3  # most of the redrawn ones are above zero somewhere
+
+
+def test_maps_that_a_skip_adds_and_living_maps_stay(model, images):
+    kill(model, "conv2", [0])
+    kill(model, "deconv1", [0])
+    before = model.get_weights()
+    revive(model, images, seed=0)
+    again = [layer.get_weights()[1][0] for layer in (model.get_layer("conv2"), model.get_layer("deconv1"))]
+    assert again == [-100, -100]
+    assert any(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_network_that_is_all_alive_is_not_changed(images):
+    model = REDNet(4, filters=4)
+    for layer in model.layers:
+        if layer.name.startswith(("conv", "deconv")):
+            kernel, bias = layer.get_weights()
+            layer.set_weights([np.abs(kernel), bias])
+    before = model.get_weights()
+    assert revive(model, images, seed=0) == 0
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
