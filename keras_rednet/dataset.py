@@ -7,6 +7,7 @@ was never interrupted, on any number of workers.
 
 import dataclasses
 import io
+import warnings
 from pathlib import Path
 
 import keras
@@ -63,6 +64,38 @@ def from_files(paths):
         raise ValueError("`paths` must name at least one image. Received: an empty list.")
     name = f"{len(paths)} files"
     return Images(name, tf.data.Dataset.from_tensor_slices(paths), len(paths), shuffle_buffer=len(paths))
+
+
+def usable(paths, *, patch_size):
+    """Returns those of `paths` that decode and are large enough to cut a patch from; a warning names the others.
+
+    Args:
+        paths: image files.
+        patch_size: side of a patch, in pixels.
+
+    Raises:
+        ValueError: none is left.
+    """
+    left, skipped = [], []
+    for path in paths:
+        try:
+            height, width, _ = read_image(path).shape
+            problem = "" if min(height, width) >= patch_size else f"{height}x{width} pixels"
+        except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three for broken files
+            problem = " ".join(str(error).split())
+        if problem:
+            skipped.append(f"{path} ({problem})")
+        else:
+            left.append(path)
+    if skipped:
+        message = f"No patches of {patch_size}x{patch_size} pixels from {len(skipped)} files: {'; '.join(skipped)}"
+        warnings.warn(message, stacklevel=2)
+    if not left:
+        raise ValueError(
+            f"`paths` must name at least one image of {patch_size}x{patch_size} pixels or more. Received: {len(paths)} "
+            f"files, none of them usable{': ' + skipped[0] if skipped else ''}."
+        )
+    return left
 
 
 def from_tfds(name, split="train", *, data_dir=None, feature="image", download=False):

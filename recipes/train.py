@@ -52,7 +52,8 @@ def train(recipe, training, validation, out):
 
     Args:
         recipe: `Recipe`.
-        training: paths of clean images, or `dataset.Images`.
+        training: paths of clean images, or `dataset.Images`. Files that are broken or smaller than a patch are left
+            out, and a warning names them.
         validation: paths of clean images.
         out: the folder of the run, see above; made if missing.
 
@@ -63,6 +64,8 @@ def train(recipe, training, validation, out):
         ValueError: `out` holds another recipe's run.
     """
     dataset.keep_tensorflow_off_gpus()
+    if not isinstance(training, dataset.Images):
+        training = dataset.usable(training, patch_size=recipe.patch_size)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     description = _description(recipe, training, validation)

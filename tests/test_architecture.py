@@ -21,6 +21,7 @@ LEVELS = {
     "keras_rednet.evaluation": 3,
     "keras_rednet.pictures": 3,
     "recipes.recipe": 4,
+    "recipes.revive": 4,
     "recipes.denoise": 5,
     "recipes.train": 6,
     "recipes.evaluate": 6,

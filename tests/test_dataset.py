@@ -80,6 +80,26 @@ def test_an_image_smaller_than_the_patch_is_an_error(photos):
         list(patches(photos, patch_size=80))
 
 
+def test_unusable_files_are_named_and_left_out(photos, tmp_path):
+    good = photos / "photo0.png"
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "notes.png").write_text("not a picture")
+    (tmp_path / "broken.png").write_bytes(good.read_bytes()[:2000])
+    Image.new("L", (24, 23)).save(tmp_path / "small.png")
+    bad = dataset.list_images(tmp_path)
+    with pytest.warns(UserWarning, match="from 4 files") as warned:
+        assert dataset.usable([*bad, good], patch_size=24) == [good]
+    message = str(warned[0].message)
+    assert "23x24 pixels" in message
+    assert all(path.name in message for path in bad)
+    assert good.name not in message
+    with (
+        pytest.warns(UserWarning, match="4 files"),
+        pytest.raises(ValueError, match="at least one image of 24x24 pixels .* 4 files"),
+    ):
+        dataset.usable(bad, patch_size=24)
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "1"])
 def test_reads_every_kind(tmp_path, mode):
     path = tmp_path / "picture.tif"
