@@ -124,7 +124,8 @@ def read_image(file, *, color="rgb"):
 
     Args:
         file: a path, or the bytes of an encoded image.
-        color: "gray" (Pillow's 'L'), "rgb", or "luminance" (Y of `rgb_to_ycbcr`, rounded).
+        color: "gray" (Pillow's 'L'), "rgb", or "luminance": Y of `rgb_to_ycbcr`, rounded; a gray file stays as it is,
+            as in the literature's super-resolution (bridge in Set14).
 
     Returns:
         uint8 [h, w, c], c = 1 or 3; 16-bit gray is scaled to 8 bits.
@@ -137,10 +138,11 @@ def read_image(file, *, color="rgb"):
     with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
         if image.mode.startswith("I"):  # 16-bit gray: Pillow's own conversion would clip it at 255
             image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
-        pixels = np.asarray(image.convert("L" if color == "gray" else "RGB"))
-    if color == "luminance":
-        return np.rint(255 * colors.luminance(pixels / 255.0)).astype(np.uint8)
-    return pixels[..., None] if color == "gray" else pixels
+        gray = color == "gray" or (color == "luminance" and image.mode in ("1", "L"))
+        pixels = np.asarray(image.convert("L" if gray else "RGB"))
+    if gray:
+        return pixels[..., None]
+    return np.rint(255 * colors.luminance(pixels / 255.0)).astype(np.uint8) if color == "luminance" else pixels
 
 
 def check_color(color):

@@ -118,6 +118,11 @@ def test_16_bit_gray_is_scaled_not_clipped(tmp_path):
     assert dataset.read_image(tmp_path / "deep.png", color="gray").ravel().tolist() == [0, 1, 117, 255]
 
 
+def test_luminance_of_a_gray_file_is_itself(tmp_path):
+    Image.fromarray(np.arange(256, dtype="uint8")[None]).save(tmp_path / "gray.png")
+    assert dataset.read_image(tmp_path / "gray.png", color="luminance").ravel().tolist() == list(range(256))
+
+
 def test_unknown_color(photos):
     with pytest.raises(ValueError, match="`color` must be one of .* Received: color='grey'"):
         patches(photos, color="grey")

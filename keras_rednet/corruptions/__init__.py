@@ -8,6 +8,9 @@ The contract of every class here:
   the same shape and dtype. It is a pure function of both, made of stateless TensorFlow operations: the same in eager
   code and inside tf.data, on any number of workers.
 - The result is not clipped, unless the real process clips; then the class says so.
+- What is random is drawn by `draw` and applied by `apply`, which is deterministic but for the noise that it adds.
+
+`Sequence` applies several, one after the other.
 
     >>> import numpy as np
     >>> corrupted = GaussianNoise(sigma_range=(25, 25))(np.zeros((8, 8, 1), "float32"), seed=(0, 1))
@@ -15,6 +18,22 @@ The contract of every class here:
     TensorShape([8, 8, 1])
 """
 
-from keras_rednet.corruptions.noise import GaussianNoise
+from keras_rednet.corruptions import blur
+from keras_rednet.corruptions.blur import Blur
+from keras_rednet.corruptions.jpeg import JpegCompression
+from keras_rednet.corruptions.noise import GaussianNoise, PoissonGaussianNoise
+from keras_rednet.corruptions.overlay import ScratchOverlay, TextOverlay
+from keras_rednet.corruptions.resample import BicubicResample
+from keras_rednet.corruptions.sequence import Sequence
 
-__all__ = ["GaussianNoise"]
+__all__ = [
+    "BicubicResample",
+    "Blur",
+    "GaussianNoise",
+    "JpegCompression",
+    "PoissonGaussianNoise",
+    "ScratchOverlay",
+    "Sequence",
+    "TextOverlay",
+    "blur",
+]

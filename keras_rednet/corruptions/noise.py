@@ -1,4 +1,4 @@
-"""Additive noise (Sec. 5.2 of the paper)."""
+"""Noise of sensors (Sec. 5.2 of the paper)."""
 
 import dataclasses
 
@@ -24,13 +24,7 @@ class GaussianNoise:
     sigma_range: tuple[float, float]
 
     def __post_init__(self):
-        pair = self.sigma_range
-        numbers = isinstance(pair, tuple) and all(isinstance(sigma, (int, float)) for sigma in pair)
-        if not (numbers and len(pair) == 2 and 0 <= pair[0] <= pair[1] < float("inf")):
-            raise ValueError(
-                "`sigma_range` must be a pair 0 <= low <= high of standard deviations in 8-bit units, (30, 30) for a "
-                f"fixed one. Received: sigma_range={pair!r}."
-            )
+        check_pair("sigma_range", self.sigma_range, 0, float("inf"), "standard deviations in 8-bit units")
 
     def __call__(self, clean, seed):
         sigma_seed, noise_seed = tf.unstack(tf.random.split(seed))
@@ -45,3 +39,55 @@ class GaussianNoise:
         """Returns `clean` [h, w, c] plus noise of standard deviation `sigma` (8-bit units)."""
         clean = tf.convert_to_tensor(clean, tf.float32)
         return clean + sigma / 255.0 * tf.random.stateless_normal(tf.shape(clean), seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class PoissonGaussianNoise:
+    """Adds the noise of a real sensor, not clipped: shot noise, which grows with the light, and read noise.
+
+    Not in the paper; it is what a camera's raw pixels carry.
+
+    Args:
+        photons_range: the lowest and the highest number of photons that make a white pixel: 10 is night, 10,000 is
+            clean. One number is drawn per image, uniform in its logarithm.
+        sigma_range: of the read noise, as in `GaussianNoise`.
+
+    Raises:
+        ValueError: a range is not a pair low <= high, of positive photons and sigmas of at least 0.
+    """
+
+    photons_range: tuple[float, float]
+    sigma_range: tuple[float, float] = (0, 0)
+
+    def __post_init__(self):
+        check_pair("photons_range", self.photons_range, 1e-3, 1e9, "photons per white pixel")
+        check_pair("sigma_range", self.sigma_range, 0, float("inf"), "standard deviations in 8-bit units")
+
+    def __call__(self, clean, seed):
+        draw_seed, shot_seed, read_seed = tf.unstack(tf.random.split(seed, 3))
+        return self.apply(clean, *self.draw(draw_seed), shot_seed, read_seed)
+
+    def draw(self, seed):
+        """Returns photons per white pixel and a sigma in 8-bit units, float32 scalars."""
+        photons_seed, sigma_seed = tf.unstack(tf.random.split(seed))
+        low, high = (tf.math.log(float(photons)) for photons in self.photons_range)
+        photons = tf.exp(low + (high - low) * tf.random.stateless_uniform([], photons_seed))
+        return photons, GaussianNoise(self.sigma_range).draw(sigma_seed)
+
+    def apply(self, clean, photons, sigma, shot_seed, read_seed):
+        """Returns `clean` [h, w, c] as counted by a sensor whose white is so many `photons`."""
+        light = photons * tf.maximum(tf.convert_to_tensor(clean, tf.float32), 0)
+        counted = tf.random.stateless_poisson(tf.shape(light), shot_seed, light, tf.float32) / photons
+        return GaussianNoise(self.sigma_range).apply(counted, sigma, read_seed)
+
+
+def check_pair(name, pair, low, high, what, *, integers=False):
+    """Raises ValueError unless `pair` is a pair of numbers with low <= pair[0] <= pair[1] <= high, and finite."""
+    kinds = (int,) if integers else (int, float)
+    numbers = isinstance(pair, tuple) and len(pair) == 2 and all(type(number) in kinds for number in pair)
+    if not (numbers and low <= pair[0] <= pair[1] <= high and pair[1] < float("inf")):
+        limit = f" <= {high:g}" if high < float("inf") else ""
+        raise ValueError(
+            f"`{name}` must be a pair {low:g} <= low <= high{limit} of {what}, equal ones for a fixed strength. "
+            f"Received: {name}={pair!r}."
+        )
