@@ -16,6 +16,7 @@ _MODULES = {
     "RED30": "model",
     "REDNet": "model",
     "restore": "restoration",
+    "upscale": "restoration",
     "evaluate": "evaluation",
     "Protocol": "evaluation",
     "psnr": "metrics",

@@ -9,13 +9,19 @@ import sys
 import time
 from pathlib import Path
 
+TASKS = ("denoise", "super_resolution", "deblock", "deblur", "inpaint")
 EPILOG = """\
 examples:
   rednet denoise photo.jpg -o clean.png                     one photograph
   rednet denoise holiday/ -o cleaned/                       every picture of a folder, subfolders too
   rednet denoise photo.jpg -o clean.png --orientations 8    eight times as slow, slightly better
+  rednet upscale small.png -o large.png --scale 3           three times as wide and high
+  rednet upscale small.png -o large.png --size 1920x1080    any larger size
+  rednet deblock blocky.jpg -o smooth.png                   without JPEG's blocks and ringing
+  rednet deblur soft.png -o sharp.png --kernel disk         out of focus; gaussian and motion are the others
+  rednet inpaint titled.png -o picture.png --remove text    writing over the picture, or scratches
   rednet evaluate denoise --data set12/                     PSNR and SSIM on clean images of your own
-  rednet train denoise-fast-gray --data clean/ --out run/   a network of your own
+  rednet train RECIPE --data clean/ --out run/              a network of your own, see `rednet train --list`
   rednet weights                                            the shipped networks and what they score
 
 Colour, bit depth, alpha, EXIF data and ICC profile are kept. A broken file is named and the others are still restored;
@@ -48,7 +54,18 @@ def _parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_denoise(commands)
+    _add_restoring(commands, "denoise", "denoise", "remove noise from photographs")
+    upscale = _add_restoring(commands, "upscale", "super_resolution", "enlarge pictures with sharp edges")
+    size = upscale.add_mutually_exclusive_group(required=True)
+    size.add_argument("--scale", type=_scale, metavar="NUMBER", help="how many times as wide and high, 1 to 8")
+    size.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="of the enlarged picture, in pixels")
+    _add_restoring(commands, "deblock", "deblock", "remove the blocks and ringing of JPEG")
+    deblur = _add_restoring(commands, "deblur", "deblur", "undo a known blur")
+    deblur.add_argument(
+        "--kernel", dest="level", required=True, choices=("disk", "gaussian", "motion"), help="its kind"
+    )
+    inpaint = _add_restoring(commands, "inpaint", "inpaint", "remove text or scratches from pictures")
+    inpaint.add_argument("--remove", dest="level", required=True, choices=("text", "scratch"), help="what is over them")
     _add_evaluate(commands)
     commands.add_parser("train", help="train a recipe on folders of clean images")
     listing = commands.add_parser("weights", help="list the shipped networks and what they score")
@@ -56,35 +73,33 @@ def _parser():
     return parser
 
 
-def _add_denoise(commands):
-    denoise = commands.add_parser(
-        "denoise",
-        help="remove noise from photographs",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    denoise.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="a picture, or a folder of pictures")
-    denoise.add_argument(
+def _add_restoring(commands, name, task, description):
+    """Adds a command that restores pictures, and returns its parser for what it has of its own."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    command = commands.add_parser(name, help=description, epilog=EPILOG, formatter_class=formatter)
+    command.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="a picture, or a folder of pictures")
+    command.add_argument(
         "-o",
         "--output",
         required=True,
         metavar="OUT",
         help="the restored picture; a folder where PHOTO is a folder, there are several, or OUT ends in /",
     )
-    denoise.add_argument("--overwrite", action="store_true", help="replace pictures that are there already")
-    denoise.add_argument("--orientations", type=int, choices=(1, 8), default=1, help="8: slower, slightly better")
-    denoise.add_argument(
+    command.add_argument("--overwrite", action="store_true", help="replace pictures that are there already")
+    command.add_argument("--orientations", type=int, choices=(1, 8), default=1, help="8: slower, slightly better")
+    command.add_argument(
         "--tile", type=_pixels, default="auto", metavar="PIXELS", help="side of a tile; smaller ones need less memory"
     )
-    denoise.add_argument("--weights", metavar="FILE", help="a network of your own: the weights.npz of a training run")
-    denoise.set_defaults(run=_restore, task="denoise")
+    command.add_argument("--weights", metavar="FILE", help="a network of your own: the weights.npz of a training run")
+    command.set_defaults(run=_restore, task=task, level="blind", scale=None, size=None)
+    return command
 
 
 def _add_evaluate(commands):
     evaluate = commands.add_parser("evaluate", help="score the shipped networks on clean images of your own")
-    evaluate.add_argument("task", choices=("denoise",))
+    evaluate.add_argument("task", choices=TASKS)
     evaluate.add_argument("--data", required=True, metavar="FOLDER", help="clean images")
-    evaluate.add_argument("--color", choices=("gray", "rgb"), default="gray")
+    evaluate.add_argument("--channels", type=int, choices=(1, 3), help="of the network; the task's own by default")
     evaluate.add_argument("--orientations", type=int, choices=(1, 8), default=1)
     evaluate.set_defaults(run=_evaluate)
 
@@ -97,6 +112,8 @@ def _restore(options):
     networks, failures = {}, 0
     if options.weights:
         networks[1] = networks[3] = _own_network(options)
+    elif options.task != "denoise":
+        _network(options, 3, networks)  # before any picture is opened: there may be no weights
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task("", total=len(jobs))
@@ -122,20 +139,30 @@ def _restore_file(source, target, options, networks):
 
     picture = read_picture(source)
     check_format(target, picture.image)  # before the work, not after it
-    from keras_rednet.restoration import restore
-
     network = _network(options, _channels(picture.image), networks)
-    restored = restore(network, picture.image, tile=options.tile, orientations=options.orientations)
+    restored = _restored(network, picture.image, options)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_picture(target, dataclasses.replace(picture, image=restored))
 
 
+def _restored(network, image, options):
+    from keras_rednet.restoration import restore, upscale
+
+    how = {"tile": options.tile, "orientations": options.orientations}
+    if options.task != "super_resolution":
+        return restore(network, image, color="luminance" if options.task == "deblock" else "channels", **how)
+    height, width = image.shape[:2] if hasattr(image, "shape") else image.size[::-1]
+    size = options.size or (round(options.scale * height), round(options.scale * width))
+    return upscale(network, image, size, **how)
+
+
 def _network(options, channels, networks):
     """Returns the network for pictures of so many channels, made when the first such picture comes."""
-    if channels not in networks:
-        from keras_rednet.model import RED30
+    from keras_rednet.model import RED30, TASK_CHANNELS
 
-        networks[channels] = RED30(options.task, channels=channels, downsample_at=(1,))
+    channels = channels if options.task == "denoise" else TASK_CHANNELS[options.task]
+    if channels not in networks:
+        networks[channels] = RED30(options.task, level=options.level, channels=channels, downsample_at=(1,))
     return networks[channels]
 
 
@@ -195,6 +222,20 @@ def _pixels(text):
     return number
 
 
+def _scale(text):
+    number = float(text)
+    if not 1 <= number <= 8:
+        raise argparse.ArgumentTypeError(f"must be from 1 to 8, received {text}")
+    return number
+
+
+def _size(text):
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"must be like 1920x1080, received {text}")
+    return int(height), int(width)
+
+
 def _one_line(source, error):
     message = " ".join(str(error).split()) or type(error).__name__
     return message if str(source) in message else f"{source}: {message}"
@@ -203,7 +244,7 @@ def _one_line(source, error):
 def _evaluate(options):
     from recipes import evaluate
 
-    evaluate.print_scores(options.data, color=options.color, orientations=options.orientations)
+    evaluate.print_scores(options.task, options.data, channels=options.channels, orientations=options.orientations)
     return 0
 
 

@@ -20,6 +20,7 @@ from keras_rednet import geometry
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 COLORS = {"gray": 1, "luminance": 1, "rgb": 3}
+BICUBIC = Image.Resampling.BICUBIC
 MIXED_IMAGES = 64  # images whose patches are interleaved, so that a batch shows many
 
 
@@ -157,7 +158,9 @@ def keep_tensorflow_off_gpus():
         tf.config.set_visible_devices([], "GPU")
 
 
-def training_patches(images, corruption, *, color, patch_size, patches_per_image, batch_size, epoch, seed):
+def training_patches(
+    images, corruption, *, color, patch_size, patches_per_image, batch_size, epoch, seed, scale_range=(1.0, 1.0)
+):
     """Yields one epoch of (corrupted, clean) batches: random crops, one of eight orientations each, then corrupted.
 
     Args:
@@ -169,18 +172,26 @@ def training_patches(images, corruption, *, color, patch_size, patches_per_image
         batch_size: patches per batch; the last, incomplete batch is dropped.
         epoch: tf.Variable, int64 scalar: the epoch number, set before the epoch begins (see recipes/train.py).
         seed: integer.
+        scale_range: pair 0 < low <= high <= 1: each time it is decoded, an image shrinks by a factor drawn from it, but
+            not below the size of a patch. Smaller copies show detail that the photograph has only far off.
 
     Returns:
         tf.data.Dataset of float32 pairs [batch_size, patch_size, patch_size, c].
 
     Raises:
-        ValueError: an unknown colour. While it runs: tf.errors.InvalidArgumentError for an image that is too small.
+        ValueError: an unknown colour or a bad scale range. While it runs: tf.errors.InvalidArgumentError for an image
+            that is too small.
     """
     check_color(color)
+    _check_scale_range(scale_range)
     channels = COLORS[color]
 
-    def read(record):
-        image = tf.numpy_function(lambda file: read_image(_path_or_bytes(file), color=color), [record], tf.uint8)
+    def decode(file, factor):
+        return _shrink(read_image(_path_or_bytes(file), color=color), float(factor), patch_size)
+
+    def read(record, image_seed):
+        factor = tf.random.stateless_uniform([], tf.random.fold_in(image_seed, -1), *scale_range)
+        image = tf.numpy_function(decode, [record, factor], tf.uint8)
         image = tf.ensure_shape(image, [None, None, channels])
         fits = tf.reduce_min(tf.shape(image)[:2]) >= patch_size
         name = tf.strings.substr(record, 0, 200)
@@ -209,12 +220,25 @@ def training_patches(images, corruption, *, color, patch_size, patches_per_image
     pairs = (
         tf.data.Dataset.range(1)
         .flat_map(epoch_of_records)
-        .map(lambda record, image_seed: (read(record), image_seed), num_parallel_calls=tf.data.AUTOTUNE)
+        .map(lambda record, image_seed: (read(record, image_seed), image_seed), num_parallel_calls=tf.data.AUTOTUNE)
         .interleave(crops, cycle_length=min(images.count, MIXED_IMAGES), block_length=1)
         .apply(tf.data.experimental.assert_cardinality(images.count * patches_per_image))
         .map(corrupt, num_parallel_calls=tf.data.AUTOTUNE)
     )
     return pairs.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _check_scale_range(pair):
+    if not (len(pair) == 2 and 0 < pair[0] <= pair[1] <= 1):
+        raise ValueError(f"`scale_range` must be a pair 0 < low <= high <= 1. Received: scale_range={pair!r}.")
+
+
+def _shrink(image, factor, smallest):  # uint8 [h, w, c]
+    if factor == 1:
+        return image
+    height, width = (max(min(smallest, side), round(factor * side)) for side in image.shape[:2])
+    resized = Image.fromarray(np.squeeze(image, -1) if image.shape[-1] == 1 else image).resize((width, height), BICUBIC)
+    return np.asarray(resized).reshape(height, width, -1)
 
 
 def _path_or_bytes(file):

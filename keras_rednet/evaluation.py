@@ -23,6 +23,7 @@ class Protocol:
     """
 
     color: str = "gray"
+    multiple: int = 1
     shave: int = 0
     quantized: bool = False
     orientations: int = 1
@@ -33,7 +34,8 @@ def evaluate(restorer, images, corruption, protocol):
     """Scores `restorer` on corrupted images.
 
     Args:
-        restorer: called as restorer(corrupted), float32 [h, w, c]; returns the restored image, same shape.
+        restorer: called as restorer(corrupted), float32 [h, w, c]; returns the restored image, same shape. None scores
+            the corrupted images themselves.
         images: iterable of (name, clean) with clean float32 [h, w, c] in [0, 1].
         corruption: called as corruption(clean, seed), see keras_rednet.corruptions.
         protocol: `Protocol`.
@@ -47,18 +49,21 @@ def evaluate(restorer, images, corruption, protocol):
     """
     rows = []
     for i, (name, clean) in enumerate(images):
+        clean = clean[tuple(slice(side // protocol.multiple * protocol.multiple) for side in clean.shape[:2])]
         corrupted = np.asarray(corruption(clean, seed=(protocol.seed, i)))
-        restored = restorer(corrupted)
-        rows.append({"image": name, **_scores(clean, corrupted, "_corrupted", protocol.shave)})
-        if protocol.quantized:
-            restored = np.rint(255 * np.clip(restored, 0, 1)) / 255
-        rows[-1] |= _scores(clean, restored, "", protocol.shave)
+        before = _scores(clean, corrupted, protocol)
+        after = _scores(clean, _stored(restorer(corrupted), protocol), protocol) if restorer else before
+        rows.append({"image": name, **{f"{key}_corrupted": value for key, value in before.items()}, **after})
     if not rows:
         raise ValueError("`images` must hold at least one (name, clean) pair. Received: none.")
     columns = [column for column in rows[0] if column != "image"]
     return [*rows, {"image": "mean", **{column: np.mean([row[column] for row in rows]) for column in columns}}]
 
 
-def _scores(clean, image, suffix, shave):
-    options = {"data_range": 1.0, "shave": shave}
-    return {f"psnr{suffix}": psnr(clean, image, **options), f"ssim{suffix}": ssim(clean, image, **options)}
+def _scores(clean, image, protocol):
+    options = {"data_range": 1.0, "shave": protocol.shave}
+    return {"psnr": psnr(clean, image, **options), "ssim": ssim(clean, image, **options)}
+
+
+def _stored(restored, protocol):
+    return np.rint(255 * np.clip(restored, 0, 1)) / 255 if protocol.quantized else restored

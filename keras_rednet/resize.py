@@ -26,28 +26,40 @@ def resize(image, size):
         >>> resize(np.ones((4, 6, 1)), (8, 3)).shape
         (8, 3, 1)
     """
-    image = np.asarray(image, np.float64)
-    rows, columns = (weights(old, new) for old, new in zip(image.shape[:2], size, strict=True))
-    return np.einsum("ph,hwc,qw->pqc", rows, image, columns, optimize=True).astype(np.float32)
+    image = np.asarray(image, np.float32)
+    for axis, new in enumerate(size):
+        taps, values = _taps(image.shape[axis], new)
+        shape = [1, 1, 1]
+        shape[axis] = new
+        terms = (np.take(image, tap, axis) * value.reshape(shape) for tap, value in zip(taps, values, strict=True))
+        image = sum(terms, start=np.float32(0))
+    return image
 
 
 @functools.lru_cache(maxsize=64)
 def weights(length, new_length):
     """Returns the weights by which the pixels of a row make its new pixels, float64 [new_length, length]."""
+    taps, values = _taps(length, new_length, np.float64)
+    matrix = np.zeros((new_length, length))
+    np.add.at(matrix, (np.arange(new_length), taps), values)
+    matrix.setflags(write=False)  # it is shared by the cache
+    return matrix
+
+
+def _taps(length, new_length, dtype=np.float32):
+    """Returns which pixels of a row count for the new ones and how much, both [taps, new_length]."""
     if min(length, new_length) < 1:
         raise ValueError(f"A size must be at least 1 pixel. Received: {length} to {new_length} pixels.")
     scale = new_length / length
     stretch = max(1.0, 1 / scale)  # of the kernel, so that it covers what one new pixel stands for
     centres = (np.arange(new_length) + 0.5) / scale - 0.5
-    reach = int(np.ceil(2 * stretch)) + 1
-    taps = np.floor(centres).astype(int)[:, None] + np.arange(-reach, reach + 1)  # [new_length, taps]
-    values = _cubic((centres[:, None] - taps) / stretch)
-    values /= values.sum(axis=1, keepdims=True)
+    reach = int(np.ceil(2 * stretch))
+    taps = np.floor(centres).astype(int) + np.arange(-reach, reach + 2)[:, None]
+    values = _cubic((centres - taps) / stretch)
+    used = values.any(axis=1)
+    taps, values = taps[used], values[used] / values.sum(axis=0)
     mirrored = np.concatenate([np.arange(length), np.arange(length)[::-1]])[taps % (2 * length)]
-    matrix = np.zeros((new_length, length))
-    np.add.at(matrix, (np.arange(new_length)[:, None], mirrored), values)
-    matrix.setflags(write=False)  # it is shared by the cache
-    return matrix
+    return mirrored, values.astype(dtype)
 
 
 def _cubic(x):

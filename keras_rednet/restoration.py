@@ -14,6 +14,7 @@ from keras_rednet import color as colors
 from keras_rednet import geometry
 from keras_rednet.fold import copy_weights, fold
 from keras_rednet.model import receptive_radius, size_multiple
+from keras_rednet.resize import resize
 
 COLORS = ("channels", "luminance")
 WINDOW_VALUES = 448 * 448 * 64  # values of one feature map that "auto" keeps in memory at a time, about 50 MB
@@ -63,10 +64,52 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
     return restored.reshape(np.shape(image))
 
 
+def upscale(model, image, size, *, tile="auto", orientations=1):
+    """Enlarges an image by bicubic interpolation and restores its detail (Sec. 5.3).
+
+    A one-channel network restores the luminance; chroma and alpha are interpolated only.
+
+    Args:
+        model: a RED-Net for super-resolution, for instance `RED30(task="super_resolution")`.
+        image: as `restore` takes it.
+        size: (height, width) of the enlarged image, in pixels.
+        tile, orientations: as in `restore`.
+
+    Returns:
+        The enlarged image, of the same kind and type.
+
+    Raises:
+        TypeError, ValueError: as `restore`; the size is smaller than the image.
+    """
+    if isinstance(image, Image.Image):
+        return _upscale_pil(model, image, size, tile=tile, orientations=orientations)
+    pixels = _checked(image)
+    if size[0] < pixels.shape[0] or size[1] < pixels.shape[1]:
+        raise ValueError(
+            f"`size` must be at least the image's, (height, width) = {pixels.shape[:2]}. Received: size={tuple(size)}."
+        )
+    enlarged = resize(_to_float(pixels), size)
+    enlarged = restore(model, enlarged, color="luminance", tile=tile, orientations=orientations)
+    return _from_float(enlarged, pixels.dtype).reshape(*size, *np.shape(image)[2:])
+
+
 def _restore_pil(model, image, **options):
     restored = Image.fromarray(restore(model, _pil_pixels(image), **options))
     if image.mode in ("LA", "La"):
         restored.putalpha(image.convert("LA").getchannel("A"))
+    return _with_metadata(restored, image)
+
+
+def _upscale_pil(model, image, size, **options):
+    enlarged = Image.fromarray(upscale(model, _pil_pixels(image), size, **options))
+    if image.mode in ("LA", "La"):
+        alpha = np.asarray(image.convert("LA").getchannel("A"))[..., None]
+        alpha = _from_float(resize(_to_float(alpha), size), np.uint8)
+        enlarged.putalpha(Image.fromarray(alpha[..., 0]))
+    return _with_metadata(enlarged, image)
+
+
+def _with_metadata(restored, image):
     restored.info = {key: value for key, value in image.info.items() if key in ("dpi", "exif", "icc_profile")}
     return restored
 

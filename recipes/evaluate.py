@@ -1,203 +1,191 @@
-"""Scores the shipped weights on the literature's test images: `python -m recipes.evaluate denoise --data DATASETS`.
+"""Scores the shipped weights by the literature's protocols: `python -m recipes.evaluate --all --data DATASETS`.
 
-DATASETS holds `set12`, `bsd68` and `bsds500`. Rows go to recipes/results/denoise.csv, one per network, image set, sigma
-and number of orientations; rows of weights that have not changed are kept. Then the tables in README.md are written
-anew from that file, paper_tables.csv (the paper's own numbers) and anchors.csv (other methods').
+DATASETS is the folder of test images that recipes/experiments.py describes. A row per image goes to
+recipes/results/TASK.csv, for the corrupted input and for every shipped network; rows that are there already are kept
+while the network is the same. Then the README's tables are written anew, and the summary beside the paper is printed.
 """
 
 import argparse
 import csv
+import dataclasses
 import functools
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from keras_rednet import corruptions, dataset, weights
+from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
-from keras_rednet.model import RED30
+from keras_rednet.model import TASK_CHANNELS
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
+from recipes import contact, tables
+from recipes.experiments import EXPERIMENTS, images
 from recipes.recipe import BUILDERS
 
-FOLDER = Path(__file__).parent
-RESULTS = FOLDER / "results"
-SIGMAS = (10, 30, 50, 70)
-COLUMNS = (
-    *("weights", "sha256", "images", "count", "color", "corruption", "level", "orientations", "shave", "quantized"),
-    *("seed", "psnr_corrupted", "ssim_corrupted", "psnr", "ssim"),
-)
+TASKS = tuple(dict.fromkeys(experiment.task for experiment in EXPERIMENTS))
+PROTOCOL = tuple(field.name for field in dataclasses.fields(Protocol))
+RUN = ("weights", "sha256", "images", "level", *PROTOCOL, "corruption")
+COLUMNS = (*RUN, "image", "psnr", "ssim")
+INPUT = "input"
+SHOWN = 4  # images of a set on a contact sheet
 
 
-def test_sets(data):
-    """Returns {channels: {name: images}}, each images a function that yields (name, clean float32 [h, w, c])."""
-    data = Path(data)
-    color68 = functools.partial(_named, data / "bsds500" / "val", data / "bsd68_to_bsds500.tsv")
-    return {
-        1: {
-            "Set12": functools.partial(_clean, data / "set12", color="gray"),
-            "BSD68": functools.partial(_clean, data / "bsd68", color="gray"),
-            "BSD200": functools.partial(_clean, data / "bsds500" / "test", color="gray", half=True),
-        },
-        3: {"CBSD68": color68},
-    }
+def score(tasks, data, orientations=1, save=None):
+    """Scores the corrupted inputs and all shipped networks of `tasks` where rows are missing or out of date.
+
+    Args:
+        tasks: names of tasks.
+        data: folder of test images.
+        orientations: 1 or 8.
+        save: folder for restored images and contact sheets, or None; then rows that are there are scored again.
+    """
+    shipped = weights.records()
+    for task in tasks:
+        path = tables.RESULTS / f"{task}.csv"
+        rows = _current(tables.read(path), shipped)
+        for experiment in (experiment for experiment in EXPERIMENTS if experiment.task == task):
+            names = [name for name, record in shipped.items() if experiment.fits(record["network"])]
+            for name in (INPUT, *names) if orientations == 1 else names:
+                model = None if name == INPUT else _network(name)
+                for set_name in experiment.sets:
+                    run = {"weights": name, "sha256": shipped[name]["sha256"] if model else "", "images": set_name}
+                    rows += _missing(rows, run, experiment, model, orientations, data, save)
+                    _write(path, rows)
 
 
-def _clean(folder, *, color, half=False):
-    for path in dataset.list_images(folder):
-        pixels = dataset.read_image(path, color=color)
-        yield path.name, (_half(pixels) if half else pixels).astype(np.float32) / 255
+def _missing(rows, run, experiment, model, orientations, data, save):
+    """Returns the rows of one network on one image set that `rows` lacks."""
+    kept, remembered = [], {}
+    done = {tuple(row[key] for key in RUN) for row in rows}
+    for protocol in experiment.protocols:
+        protocol = dataclasses.replace(protocol, orientations=orientations)
+        run = run | {
+            "level": experiment.level,
+            **dataclasses.asdict(protocol),
+            "corruption": repr(experiment.corruption),
+        }
+        run = {key: str(value) for key, value in run.items()}
+        if tuple(run.values()) in done and not save:
+            continue
+        restorer = model and functools.partial(_remembering, remembered, model, orientations)
+        clean = images(data, run["images"], protocol.color)
+        scores = evaluate(restorer, clean, experiment.corruption, protocol)
+        print(f"{_title(run)}  {scores[-1]['psnr']:.2f} dB  {scores[-1]['ssim']:.4f}", flush=True)
+        if save and model and not kept:
+            _save(Path(save), run, experiment, remembered, data, protocol)
+        if tuple(run.values()) not in done:
+            scores = [
+                {key: f"{row[key]:.4f}" for key in ("psnr", "ssim")} | {"image": row["image"]} for row in scores[:-1]
+            ]
+            kept += [run | row for row in scores]
+    return kept
 
 
-def _half(pixels):
-    """Shrinks a gray image by two, bicubic and rounded: the size of the paper's BSD200 (Sec. 4.5 and 5.2)."""
-    image = Image.fromarray(pixels[..., 0])
-    return np.asarray(image.resize((image.width // 2, image.height // 2), Image.Resampling.BICUBIC))[..., None]
+def _remembering(remembered, model, orientations, corrupted):
+    """Restores an image, once for all protocols."""
+    key = corrupted.tobytes()
+    if key not in remembered:
+        remembered[key] = restore(model, corrupted, orientations=orientations)
+    return remembered[key]
 
 
-def _named(folder, table):
-    with table.open(newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            path = folder / row["bsds500_file"]
-            yield path.name, dataset.read_image(path, color="rgb").astype(np.float32) / 255
+def _save(folder, run, experiment, remembered, data, protocol):
+    """Writes the restored images, and a contact sheet of the first: clean, corrupted, restored."""
+    folder = folder / run["weights"] / f"{run['images']} {run['level']}"
+    folder.mkdir(parents=True, exist_ok=True)
+    clean = [(name, image) for name, image in images(data, run["images"], protocol.color)]
+    sheet = {}
+    for (name, image), (corrupted, restored) in zip(clean, remembered.items(), strict=True):
+        image = image[: restored.shape[0], : restored.shape[1]]
+        corrupted = np.frombuffer(corrupted, np.float32).reshape(restored.shape)
+        contact.picture(restored).save(folder / f"{Path(name).stem}.png")
+        if len(sheet) < SHOWN:
+            sheet[name] = {"clean": image, _title(run, "corrupted"): corrupted, "restored": restored}
+    contact.sheet(sheet).save(folder / "contact sheet.png")
 
 
-def score_denoising(model, images, sigma, orientations, color):
-    """Returns `evaluate`'s rows for additive noise of one sigma, by the protocol of the literature."""
-    noise = corruptions.GaussianNoise((sigma, sigma))
-    protocol = Protocol(color=color, orientations=orientations)
-    return evaluate(functools.partial(restore, model, orientations=orientations), images, noise, protocol), protocol
-
-
-def write_results(data, orientations):
-    """Scores all shipped denoising weights whose row is missing or out of date, and writes results/denoise.csv."""
-    path = RESULTS / "denoise.csv"
-    rows = _read(path)
-    shipped = {name: record for name, record in weights.records().items() if record["network"]["task"] == "denoise"}
-    rows = [row for row in rows if row["weights"] in shipped and row["sha256"] == shipped[row["weights"]]["sha256"]]
-    done = {tuple(row[key] for key in ("weights", "images", "level", "orientations")) for row in rows}
-    for name, record in shipped.items():
-        network = record["network"]
-        model = _build(network)
-        for set_name, images in test_sets(data)[network["channels"]].items():
-            for sigma in SIGMAS:
-                if (name, set_name, str(sigma), str(orientations)) in done:
-                    continue
-                row = _row(
-                    name, record, set_name, *score_denoising(model, images(), sigma, orientations, _color(network))
-                )
-                rows.append(row | {"level": sigma})
-                print(f"{name}  {set_name}  sigma {sigma}  orientations {orientations}  {row['psnr']} dB", flush=True)
-                _write(path, rows)
-
-
-def print_scores(folder, *, color, orientations):
-    """Prints PSNR and SSIM of the fast shipped network on the clean images of a folder."""
-    dataset.keep_tensorflow_off_gpus()
-    model = RED30("denoise", channels=dataset.COLORS[color], downsample_at=(1,))
-    count = len(dataset.list_images(folder))
-    print(f"{count} images, {color}, unclipped Gaussian noise, orientations={orientations}; PSNR in dB / SSIM")
-    for sigma in SIGMAS:
-        mean = score_denoising(model, _clean(folder, color=color), sigma, orientations, color)[0][-1]
-        noisy, clean = (f"{mean['psnr' + kind]:.2f} / {mean['ssim' + kind]:.4f}" for kind in ("_corrupted", ""))
-        print(f"sigma {sigma}: {noisy} -> {clean}", flush=True)
-
-
-def _build(network):
+@functools.cache
+def _network(name):
+    network = weights.records()[name]["network"]
     options = {key: network[key] for key in ("level", "channels", "filters")}
     return BUILDERS[network["depth"]](network["task"], downsample_at=tuple(network["downsample_at"]), **options)
 
 
-def _color(network):
-    return "gray" if network["channels"] == 1 else "rgb"
+def _title(run, name=None):
+    shave = f", shave {run['shave']}" if run["shave"] != "0" else ""
+    return f"{name or run['weights']}  {run['images']}  {run['level']}{shave}  orientations {run['orientations']}"
 
 
-def _row(name, record, set_name, rows, protocol):
-    mean = {key: f"{value:.4f}" for key, value in rows[-1].items() if key != "image"}
-    choices = {key: getattr(protocol, key) for key in ("color", "orientations", "shave", "quantized", "seed")}
-    described = {"weights": name, "sha256": record["sha256"], "images": set_name, "count": len(rows) - 1}
-    return {**described, "corruption": "Gaussian noise", **choices, **mean}
-
-
-def _read(path):
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+def _current(rows, shipped):
+    """Returns the rows of inputs and of weights that are shipped, unchanged."""
+    hashes = {INPUT: ""} | {name: record["sha256"] for name, record in shipped.items()}
+    return [row for row in rows if hashes.get(row["weights"]) == row["sha256"]]
 
 
 def _write(path, rows):
-    rows = sorted(rows, key=lambda row: (row["weights"], row["images"], int(row["orientations"]), int(row["level"])))
+    order = {(run.task, run.level): i for i, run in enumerate(EXPERIMENTS)}
+    rows.sort(
+        key=lambda row: (
+            row["weights"],
+            row["images"],
+            order[path.stem, row["level"]],
+            row["orientations"],
+            row["shave"],
+        )
+    )
     with written_whole(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
 
 
-def tables():
-    """Returns the README's result tables in Markdown, made from the CSV files only."""
-    results = _read(RESULTS / "denoise.csv")
-    return "\n".join(_table(results, images) for images in ("Set12", "BSD68", "BSD200", "CBSD68"))
+def print_scores(task, folder, *, channels, orientations):
+    """Prints PSNR and SSIM of the fast shipped network of a task on the clean images of a folder."""
+    dataset.keep_tensorflow_off_gpus()
+    channels = channels or TASK_CHANNELS[task]
+    count = len(dataset.list_images(folder))
+    for experiment in EXPERIMENTS:
+        if (experiment.task, experiment.channels) != (task, channels):
+            continue
+        protocol = dataclasses.replace(experiment.protocols[-1], orientations=orientations)
+        level = experiment.network_level if task in ("deblur", "inpaint") else "blind"
+        model = BUILDERS[30](task, level=level, channels=channels, downsample_at=(1,))
+        clean = _clean(folder, protocol.color)
+        rows = evaluate(
+            functools.partial(restore, model, orientations=orientations), clean, experiment.corruption, protocol
+        )
+        before, after = (
+            f"{rows[-1]['psnr' + kind]:.2f} / {rows[-1]['ssim' + kind]:.4f}" for kind in ("_corrupted", "")
+        )
+        print(
+            f"{task} {experiment.level}: {before} -> {after}  (PSNR in dB / SSIM, {count} images, {protocol})",
+            flush=True,
+        )
 
 
-def _table(results, images):
-    found = [row for row in results if row["images"] == images]
-    if not found:
-        return ""
-    first = found[0]
-    lines = [
-        f"{images}, {first['count']} {first['color']} images, PSNR in dB / SSIM:\n",
-        "| | " + " | ".join(f"sigma {sigma}" for sigma in SIGMAS) + " |",
-        "|---|" + "---|" * len(SIGMAS),
-        _line("noisy", {row["level"]: (row["psnr_corrupted"], row["ssim_corrupted"]) for row in found}),
-    ]
-    for name, orientations in sorted({(row["weights"], row["orientations"]) for row in found}):
-        chosen = [row for row in found if (row["weights"], row["orientations"]) == (name, orientations)]
-        label = f"**{name}**" + (", 8 orientations" if orientations == "8" else "")
-        lines.append(_line(label, {row["level"]: (row["psnr"], row["ssim"]) for row in chosen}))
-    lines += _published(images)
-    return "\n".join(lines) + "\n"
-
-
-def _published(images):
-    paper = [row for row in _read(FOLDER / "paper_tables.csv") if row["method"] in ("RED30", "RED30 blind")]
-    rows = [{**row, "method": f"{row['method']} (paper, 8 orientations)"} for row in paper]
-    rows += _read(FOLDER / "anchors.csv")
-    rows = [row for row in rows if row["task"] == "denoise" and row["images"] == images]
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    return [
-        _line(method, {row["level"]: (row["psnr"], row["ssim"]) for row in rows if row["method"] == method})
-        for method in methods
-    ]
-
-
-def _line(label, scores):
-    cells = [_cell(*scores[str(sigma)]) if str(sigma) in scores else "" for sigma in SIGMAS]
-    return f"| {label} | " + " | ".join(cells) + " |"
-
-
-def _cell(psnr, ssim):
-    return f"{float(psnr):.2f}" + (f" / {float(ssim):.4f}" if ssim else "")
-
-
-def write_readme(readme=FOLDER.parent / "README.md"):
-    """Replaces what stands between the README's marks with `tables()`."""
-    begin, end = "<!-- results: written by `python -m recipes.evaluate` -->\n", "<!-- end of results -->"
-    before, rest = readme.read_text().split(begin)
-    with written_whole(readme) as temporary:
-        temporary.write_text(before + begin + "\n" + tables() + "\n" + end + rest.split(end)[1])
+def _clean(folder, color):
+    for path in dataset.list_images(folder):
+        yield path.name, dataset.read_image(path, color=color).astype(np.float32) / 255
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m recipes.evaluate", description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=("denoise",))
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help=", ".join(TASKS))
+    parser.add_argument("--all", action="store_true", help="every task")
     parser.add_argument("--data", required=True, metavar="DATASETS", help="the folder of the test images")
-    parser.add_argument("--orientations", type=int, choices=(1, 8), nargs="+", default=(1, 8))
+    parser.add_argument("--orientations", type=int, choices=(1, 8), nargs="+", default=(1,))
+    parser.add_argument(
+        "--save", metavar="FOLDER", help="write the restored images and contact sheets into this folder"
+    )
     options = parser.parse_args(arguments)
+    tasks = TASKS if options.all else options.tasks
+    if not tasks or set(tasks) - set(TASKS):
+        parser.error(f"name tasks of {', '.join(TASKS)}, or --all. Received: {' '.join(tasks) or 'none'}")
     dataset.keep_tensorflow_off_gpus()
     for orientations in options.orientations:
-        write_results(options.data, orientations)
-    write_readme()
+        score(tasks, options.data, orientations, options.save)
+    tables.write_readme()
+    print(tables.summary(tasks))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 import dataclasses
 
 from keras_rednet import weights
-from keras_rednet.model import RED10, RED20, RED30
+from keras_rednet.model import RED10, RED20, RED30, REDNet
 
 BUILDERS = {10: RED10, 20: RED20, 30: RED30}
+SPEEDS = {(): "", (1,): "-fast"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class Recipe:
         color: "gray", "luminance" or "rgb".
         patch_size: side of a training patch, in pixels.
         patches_per_image: patches from each image in an epoch; an epoch ends with a backup.
+        scale_range: by how much images shrink before patches are cut, see `dataset.training_patches`.
         batch_size: patches per step.
         epochs: length of the run; the cosine schedule ends there.
         learning_rate: of Adam, after the warm-up.
@@ -30,6 +32,7 @@ class Recipe:
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
         start_from: shipped weights to start from, by name with or without the version, their dead feature maps redrawn
             (recipes/revive.py); None starts afresh.
+        architecture: None for RED10, RED20 or RED30, or a dict of other arguments of `REDNet`, for ablations.
         seed: of the initial weights, patches and corruptions.
         validate_every: epochs between validations.
     """
@@ -43,25 +46,35 @@ class Recipe:
     color: str
     filters: int = 64
     downsample_at: tuple = ()
-    patch_size: int = 48
-    patches_per_image: int = 64
-    batch_size: int = 16
-    epochs: int = 100
-    learning_rate: float = 5e-4
+    patch_size: int = 96
+    patches_per_image: int = 8
+    scale_range: tuple = (1.0, 1.0)
+    batch_size: int = 4
+    epochs: int = 28
+    learning_rate: float = 1e-3
     warmup_steps: int = 500
     cosine: bool = True
-    loss: object = "mse"
+    loss: object = "mae"
     clipnorm: float | None = 1.0
     ema_momentum: float | None = 0.995
     precision: str = "mixed_bfloat16"
     start_from: str | None = None
+    architecture: dict | None = None
     seed: int = 1
-    validate_every: int = 1
+    validate_every: int = 2
+
+    @property
+    def name(self):
+        """What its weights are called, without their version: "red30-fast-denoise-blind-gray"."""
+        return stem({field: getattr(self, field) for field in NETWORK})
 
     def build(self):
         """Returns the network with its initial weights."""
         options = {"channels": self.channels, "filters": self.filters, "downsample_at": self.downsample_at}
-        model = BUILDERS[self.depth](self.task, level=self.level, weights=None, **options)
+        if self.architecture is None:
+            model = BUILDERS[self.depth](self.task, level=self.level, weights=None, **options)
+        else:
+            model = REDNet(self.depth, **options, **self.architecture)
         if self.start_from is not None:
             weights.load(model, self.start_from)
         return model
@@ -71,3 +84,21 @@ class Recipe:
         return dataclasses.replace(
             self, filters=4, patch_size=32, patches_per_image=4, batch_size=2, epochs=2, warmup_steps=2, start_from=None
         )
+
+
+NETWORK = ("depth", "task", "level", "filters", "downsample_at", "channels")
+
+
+def stem(network):
+    """Returns the name of a network, a dict of `NETWORK`, that is part of the names of recipes and weights."""
+    strides = tuple(network["downsample_at"])
+    speed = SPEEDS.get(strides, "-down" + "-".join(map(str, strides)))
+    wide = f"-{network['filters']}" if network["filters"] != 64 else ""
+    task, color = network["task"].replace("_", "-"), {1: "gray", 3: "color"}[network["channels"]]
+    return f"red{network['depth']}{speed}{wide}-{task}-{network['level']}-{color}"
+
+
+def ladder(recipe):
+    """Returns {name: recipe} for RED10, RED20 and RED30, each whole and down-sampled at its first convolution."""
+    rungs = [dataclasses.replace(recipe, depth=depth, downsample_at=at) for depth in BUILDERS for at in SPEEDS]
+    return {rung.name: rung for rung in rungs}

@@ -1,4 +1,4 @@
-"""Ships the weights of a training run with the package: `python -m recipes.ship runs/denoise-fast-gray`.
+"""Ships the weights of a training run with the package: `python -m recipes.ship runs/gray`.
 
 Copies the run's best weights to keras_rednet/pretrained under the name that their recipe gives them, and their record
 into weights.json. A network that is shipped already becomes the next version, if it is better on the validation images.
@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 
 from keras_rednet import weights
+from recipes.recipe import NETWORK, stem
 
-COLORS = {1: "gray", 3: "color"}
 LICENCE = "MIT; the training images (BSDS500, T91) are offered for research"
 
 
@@ -28,7 +28,7 @@ def ship(run):
     if hashlib.sha256(content).hexdigest() != record["sha256"]:
         raise ValueError(f"{run / 'weights.npz'} and its record do not belong together: is the run still writing?")
     recipe = record["recipe"]
-    network = {key: recipe[key] for key in ("depth", "task", "level", "filters", "downsample_at", "channels")}
+    network = {key: recipe[key] for key in NETWORK}
     shipped = weights.records()
     before = next((name for name, other in shipped.items() if other["network"] == network), None)
     if before and _mean(shipped[before]) >= _mean(record):
@@ -37,7 +37,7 @@ def ship(run):
             f"Received: {_mean(record):.3f} dB."
         )
     version = 1 + shipped.pop(before)["version"] if before else 1
-    name = f"{_stem(network)}-v{version}"
+    name = f"{stem(network)}-v{version}"
     shipped[name] = {"network": network, "version": version, "licence": LICENCE, **record}
     with weights.written_whole(weights.PRETRAINED / f"{name}.npz") as path:
         path.write_bytes(content)
@@ -46,14 +46,6 @@ def ship(run):
     if before:
         (weights.PRETRAINED / f"{before}.npz").unlink()
     return name
-
-
-def _stem(network):
-    strides = network["downsample_at"]
-    fast = {(): "", (1,): "-fast"}.get(tuple(strides), "-down" + "-".join(map(str, strides)))
-    wide = f"-{network['filters']}" if network["filters"] != 64 else ""
-    task = network["task"].replace("_", "-")
-    return f"red{network['depth']}{fast}{wide}-{task}-{network['level']}-{COLORS[network['channels']]}"
 
 
 def _mean(record):

@@ -1,4 +1,4 @@
-"""Trains a recipe: `python -m recipes.train denoise-fast-gray --data FOLDER... --out runs/denoise-fast-gray`.
+"""Trains a recipe: `python -m recipes.train red30-fast-denoise-blind-gray --data FOLDER... --out RUN`.
 
 Run it again with the same arguments after an interruption and it goes on from the last finished epoch, to the same
 weights bit for bit. In the output folder:
@@ -25,10 +25,14 @@ import tensorflow as tf
 
 from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
-from recipes import denoise
+from recipes import deblock, deblur, denoise, inpaint, super_resolution
 from recipes.revive import revive
 
-RECIPES = {**denoise.RECIPES}
+RECIPES = {
+    name: recipe
+    for task in (denoise, super_resolution, deblock, deblur, inpaint)
+    for name, recipe in task.RECIPES.items()
+}
 
 VALIDATION_EVERY = 20  # every 20th image, by name, is held out of training
 VALIDATION_IMAGES = 8  # of those are scored during training
@@ -83,16 +87,22 @@ def train(recipe, training, validation, out):
         patch_size=recipe.patch_size,
         patches_per_image=recipe.patches_per_image,
         batch_size=recipe.batch_size,
+        scale_range=recipe.scale_range,
         epoch=epoch,
         seed=recipe.seed,
     )
     steps = int(patches.cardinality())
+    if not steps:
+        raise ValueError(
+            f"An epoch must hold a batch of {recipe.batch_size} patches. Received: {recipe.patches_per_image} patches "
+            "from each image, which are too few; raise --patches-per-image."
+        )
     if recipe.start_from:
-        corrupted = np.concatenate([batch for batch, _ in patches.take(REVIVAL_PATCHES // recipe.batch_size)])
+        corrupted = np.concatenate([batch for batch, _ in patches.take(-(-REVIVAL_PATCHES // recipe.batch_size))])
         print(f"redrew {revive(averaged, corrupted, recipe.seed)} dead feature maps", flush=True)
-    model = _with_precision(recipe)
+    model = with_precision(recipe)
     model.set_weights(averaged.get_weights())
-    model.compile(_adam(recipe, steps * recipe.epochs), recipe.loss, jit_compile=_compiles())
+    model.compile(_adam(recipe, steps * recipe.epochs), recipe.loss, jit_compile=compiles())
     backup.restore(model)
     report = Report(recipe, averaged, _clean_crops(validation, recipe.color), out, steps, description)
     callbacks = [EpochNumber(epoch), report, backup]
@@ -237,7 +247,8 @@ class Report(keras.callbacks.Callback):
         weights.save(self.averaged, self.out / "weights.npz", record)
 
 
-def _with_precision(recipe):
+def with_precision(recipe):
+    """Returns a recipe's fresh network in its dtype policy."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.precision)
     try:
@@ -260,8 +271,8 @@ def _adam(recipe, steps):
     return keras.optimizers.Adam(rate, global_clipnorm=recipe.clipnorm, **averaging)
 
 
-def _compiles():
-    """XLA pays on accelerators; on a CPU under TensorFlow it is 1.5 to 3 times slower than oneDNN."""
+def compiles():
+    """Returns whether to compile by XLA, as Keras takes it: not on a CPU under TensorFlow, where oneDNN is faster."""
     return False if keras.backend.backend() == "tensorflow" and not tf.config.list_physical_devices("GPU") else "auto"
 
 
@@ -320,9 +331,19 @@ def _check_same_run(path, description):
         file.write_text(json.dumps(description, indent=1))
 
 
+class _List(argparse.Action):
+    def __init__(self, **options):
+        super().__init__(nargs=0, **options)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        print("\n".join(RECIPES))
+        parser.exit()
+
+
 def main(arguments=None, program="python -m recipes.train"):
     parser = argparse.ArgumentParser(prog=program, description=__doc__.splitlines()[0])
-    parser.add_argument("recipe", choices=sorted(RECIPES), metavar="RECIPE", help=", ".join(sorted(RECIPES)))
+    parser.add_argument("recipe", choices=sorted(RECIPES), metavar="RECIPE", help="see --list")
+    parser.add_argument("--list", action=_List, help="print the names of all recipes")
     parser.add_argument(
         "--data",
         nargs="+",
@@ -335,9 +356,15 @@ def main(arguments=None, program="python -m recipes.train"):
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="the folder of the run; an interrupted run resumes"
     )
+    parser.add_argument("--start-from", metavar="WEIGHTS", help="go on from these shipped weights, instead of afresh")
+    for name, kind in (("epochs", int), ("batch_size", int), ("patches_per_image", int), ("learning_rate", float)):
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, type=kind, metavar="NUMBER", help="instead of the recipe's")
     parser.add_argument("--smoke", action="store_true", help="the same recipe made small: a minute to see that it runs")
     options = parser.parse_args(arguments)
-    recipe = RECIPES[options.recipe]
+    names = ("start_from", "epochs", "batch_size", "patches_per_image", "learning_rate")
+    changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    recipe = dataclasses.replace(RECIPES[options.recipe], **changes)
     training, validation = split(options.data)
     if options.tfds:
         training, validation = dataset.from_tfds(options.tfds, feature=options.feature), training + validation

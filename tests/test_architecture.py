@@ -31,12 +31,20 @@ LEVELS = {
     "recipes.leaks": 5,
     "recipes.recipe": 5,
     "recipes.revive": 5,
+    "recipes.deblock": 6,
+    "recipes.deblur": 6,
     "recipes.denoise": 6,
+    "recipes.inpaint": 6,
+    "recipes.super_resolution": 6,
+    "recipes.experiments": 7,
+    "recipes.contact": 8,
+    "recipes.tables": 8,
+    "recipes.ablations": 9,
     "recipes.train": 7,
-    "recipes.evaluate": 7,
+    "recipes.evaluate": 9,
     "recipes.demo": 7,
     "recipes.ship": 7,
-    "keras_rednet.cli": 8,
+    "keras_rednet.cli": 10,
 }
 
 

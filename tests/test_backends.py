@@ -28,7 +28,7 @@ TRAIN = """
 import dataclasses, sys
 import numpy as np
 from recipes import train
-recipe = dataclasses.replace(train.RECIPES["denoise-fast-gray"].smoke(), precision="float32")
+recipe = dataclasses.replace(train.RECIPES["red30-fast-denoise-blind-gray"].smoke(), precision="float32")
 model = train.train(recipe, *train.split([sys.argv[1]]), sys.argv[2])
 assert np.abs(model.get_layer("deconv15").get_weights()[0]).max() > 0
 """

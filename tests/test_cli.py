@@ -192,21 +192,105 @@ def test_train_takes_the_options_of_the_recipes(photos, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     assert "usage: rednet train" in capsys.readouterr().out
-    run = ["train", "denoise-fast-gray", "--data", str(photos), "--out", str(tmp_path / "run"), "--smoke"]
+    run = ["train", "red30-fast-denoise-blind-gray", "--data", str(photos), "--out", str(tmp_path / "run"), "--smoke"]
     assert main(run) == 0
     assert (tmp_path / "run" / "weights.npz").exists()
 
 
 def test_evaluate_scores_the_shipped_network(photos, capsys):
     assert main(["evaluate", "denoise", "--data", str(photos)]) == 0
-    heading, *lines = capsys.readouterr().out.splitlines()
-    assert heading.startswith("6 images, gray, unclipped Gaussian noise")
-    assert [line.split(":")[0] for line in lines] == ["sigma 10", "sigma 30", "sigma 50", "sigma 70"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"denoise {sigma}" for sigma in (10, 30, 50, 70)]
     for line in lines:
-        noisy, restored = (float(part.split("/")[0]) for part in line.split(":")[1].split("->"))
+        assert "6 images, Protocol(color='gray'" in line
+        noisy, restored = (float(part.split("/")[0]) for part in line.split(": ")[1].split("->"))
         assert restored > noisy + 3
+
+
+def test_evaluate_names_missing_weights(photos, capsys, monkeypatch):
+    monkeypatch.setattr("keras_rednet.weights.records", dict)
+    assert main(["evaluate", "deblur", "--data", str(photos)]) == 2
+    assert "There are no pretrained weights for RED30(task='deblur'" in capsys.readouterr().err
 
 
 def test_evaluate_without_images(tmp_path, capsys):
     assert main(["evaluate", "denoise", "--data", str(tmp_path)]) == 2
     assert "`folder` must hold images" in capsys.readouterr().err
+
+
+@pytest.fixture
+def restore_with(fast_weights, monkeypatch):
+    """Runs a command with small test weights in the place of the shipped ones, and notes which it asked for."""
+    asked = []
+
+    def find(**network):
+        asked.append(network)
+        return network["channels"]
+
+    monkeypatch.setattr("keras_rednet.weights.find", find)
+    monkeypatch.setattr("keras_rednet.weights.load", lambda model, name: _load(model, fast_weights[name]))
+    return lambda *arguments: (main([*map(str, arguments)]), asked)
+
+
+@pytest.mark.parametrize(
+    ("command", "task", "level", "channels"),
+    [
+        (["deblock"], "deblock", "blind", 1),
+        (["deblur", "--kernel", "disk"], "deblur", "disk", 3),
+        (["deblur", "--kernel", "motion"], "deblur", "motion", 3),
+        (["inpaint", "--remove", "text"], "inpaint", "text", 3),
+        (["inpaint", "--remove", "scratch"], "inpaint", "scratch", 3),
+        (["upscale", "--scale", "1"], "super_resolution", "blind", 1),
+    ],
+)
+def test_commands_use_the_networks_of_their_tasks(
+    command, task, level, channels, restore_with, fast_weights, photos, tmp_path
+):
+    status, asked = restore_with(*command, photos / "photo0.png", "-o", tmp_path / "out.png")
+    assert status == 0
+    assert [(network["task"], network["level"], network["channels"]) for network in asked] == [(task, level, channels)]
+    pixels = np.asarray(Image.open(photos / "photo0.png"))
+    model = RED30(channels=channels, downsample_at=(1,), weights=fast_weights[channels])
+    expected = restore(model, pixels, color="luminance").astype(int)
+    np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.png")), expected, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("option", "size"),
+    [(["--scale", "2"], (180, 140)), (["--scale", "1.5"], (135, 105)), (["--size", "100x90"], (100, 90))],
+)
+def test_upscale_enlarges(option, size, restore_with, photos, tmp_path):
+    assert restore_with("upscale", photos / "photo0.png", "-o", tmp_path / "out.png", *option)[0] == 0
+    assert Image.open(tmp_path / "out.png").size == size
+
+
+def test_upscale_does_not_shrink(restore_with, photos, tmp_path, capsys):
+    status, _ = restore_with("upscale", photos / "photo0.png", "-o", tmp_path / "out.png", "--size", "80x80")
+    assert status == 1
+    assert (
+        "must be at least the image's, (height, width) = (70, 90). Received: size=(80, 80)" in capsys.readouterr().err
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["upscale", "a.png", "-o", "b.png"], "one of the arguments --scale --size is required"),
+        (["upscale", "a.png", "-o", "b.png", "--scale", "0.5"], "must be from 1 to 8, received 0.5"),
+        (["upscale", "a.png", "-o", "b.png", "--size", "12"], "must be like 1920x1080, received 12"),
+        (["deblur", "a.png", "-o", "b.png"], "--kernel"),
+        (["inpaint", "a.png", "-o", "b.png", "--remove", "logo"], "invalid choice: 'logo'"),
+    ],
+)
+def test_bad_options_are_named(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_missing_weights_are_named_before_any_work(photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("keras_rednet.weights.records", dict)
+    assert main(["deblock", str(photos), "-o", str(tmp_path / "out")]) == 2
+    assert "There are no pretrained weights for RED30(task='deblock'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -40,6 +40,15 @@ def test_weights_sum_to_one_at_any_size(sizes):
         np.testing.assert_allclose(matrix, np.eye(sizes[0]), atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [(3, 5), (7, 9), (20, 8), (31, 40)])
+def test_resizing_is_the_product_with_the_weights(size):
+    image = np.random.default_rng(0).random((7, 9, 2))
+    expected = np.einsum("ph,hwc,qw->pqc", weights(7, size[0]), image, weights(9, size[1]))
+    resized = resize(image, size)
+    assert resized.dtype == np.float32
+    np.testing.assert_allclose(resized, expected, atol=1e-6)
+
+
 def test_refuses_no_pixels():
     with pytest.raises(ValueError, match="at least 1 pixel. Received: 8 to 0 pixels"):
         resize(np.ones((8, 8, 1)), (0, 8))

@@ -4,10 +4,11 @@ import pytest
 from PIL import Image
 from test_model import VARIANTS, with_random_weights
 
-from keras_rednet import restore
+from keras_rednet import restore, upscale
 from keras_rednet.color import rgb_to_ycbcr
 from keras_rednet.geometry import orient, restore_orientation
 from keras_rednet.model import REDNet, receptive_radius
+from keras_rednet.resize import resize
 
 
 @pytest.fixture(scope="module")
@@ -186,3 +187,35 @@ def test_bad_images(gray_model, image, error, message):
 def test_bad_options(gray_model, option, message):
     with pytest.raises(ValueError, match=message):
         restore(gray_model, noise(4, 4), **option)
+
+
+def test_upscale_restores_the_luminance_of_the_enlarged_image(gray_model):
+    image = noise(20, 30, 3)
+    enlarged = resize(image, (50, 61))
+    np.testing.assert_allclose(
+        upscale(gray_model, image, (50, 61)), restore(gray_model, enlarged, color="luminance"), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "I;16"])
+def test_upscale_takes_every_kind(gray_model, mode):
+    image = Image.fromarray((255 * noise(20, 30, 3)).astype("uint8"))
+    image = Image.fromarray((60_000 * noise(20, 30)).astype("uint16")) if mode == "I;16" else image.convert(mode)
+    enlarged = upscale(gray_model, image, (40, 61))
+    assert enlarged.size == (61, 40)
+    assert enlarged.mode == {"P": "RGB"}.get(mode, mode)
+    array = np.asarray(image.convert("RGB") if mode == "P" else image)
+    if mode != "LA":
+        np.testing.assert_array_equal(np.asarray(enlarged), upscale(gray_model, array, (40, 61)))
+
+
+def test_upscale_interpolates_alpha(gray_model):
+    image = np.concatenate([noise(20, 30, 3), np.full((20, 30, 1), 0.25, "float32")], axis=2)
+    np.testing.assert_allclose(upscale(gray_model, image, (40, 60))[..., 3], 0.25, atol=1e-6)
+
+
+def test_upscale_does_not_shrink(gray_model):
+    with pytest.raises(
+        ValueError, match=r"`size` must be at least the image's, .* \(20, 30\). Received: size=\(19, 60\)"
+    ):
+        upscale(gray_model, noise(20, 30), (19, 60))

@@ -1,0 +1,32 @@
+"""Non-blind deblurring (Sec. 5.5, Table 10): a network for each of three kernels, in colour.
+
+    python -m recipes.train red30-deblur-disk-color --data bsds500/train t91 --out runs/disk
+
+The paper names the kernels but not their sizes; these are those of the work whose protocol it follows, as far as known.
+"""
+
+import dataclasses
+
+from keras_rednet.corruptions import Blur, blur
+from recipes.recipe import Recipe, ladder
+
+BLURS = {
+    "disk": Blur(blur.disk(7)),
+    "gaussian": Blur(blur.gaussian(25, 1.6)),
+    "motion": Blur(blur.motion(9, 0)),
+}
+
+DISK = Recipe(
+    task="deblur",
+    level="disk",
+    depth=30,
+    channels=3,
+    color="rgb",
+    corruption=BLURS["disk"],
+    validation={"disk": BLURS["disk"]},
+)
+BASES = [
+    dataclasses.replace(DISK, level=kernel, corruption=corruption, validation={kernel: corruption})
+    for kernel, corruption in BLURS.items()
+]
+RECIPES = {name: recipe for base in BASES for name, recipe in ladder(base).items()}

@@ -1,0 +1,100 @@
+"""The experiments of Section 5 of the paper: which images are corrupted how, and how a restored one is scored.
+
+Test images lie in one folder: set5, set12, set14, bsd68, bsds500 (train, val, test), classic5, live1 and the table
+bsd68_to_bsds500.tsv. BSD100 is bsds500/val; BSD200 is bsds500/test, at half size where Table 2 denoises it, which is
+inferred from the 160x240 pixels of Sec. 4.5.
+"""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from keras_rednet import dataset
+from keras_rednet.evaluation import Protocol
+from recipes import deblock, deblur, denoise, inpaint, super_resolution
+
+FOLDERS = {
+    "Set5": "set5",
+    "Set12": "set12",
+    "Set14": "set14",
+    "BSD68": "bsd68",
+    "CBSD68": "bsds500/val",
+    "BSD100": "bsds500/val",
+    "BSD200": "bsds500/test",
+    "BSD200 full size": "bsds500/test",
+    "LIVE1": "live1",
+    "Classic5": "classic5",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One corruption of some image sets, and the protocols by which each is scored.
+
+    Args:
+        task: of the networks.
+        level: as in the tables, "30" or "text 10".
+        network_level: of the networks made for it; blind ones are scored as well.
+        channels: of the networks.
+        corruption: what corrupts the images.
+        protocols: tuple of `Protocol`, which differ in what is cut off before scoring.
+        sets: names of image sets, keys of `FOLDERS`.
+    """
+
+    task: str
+    level: str
+    network_level: object
+    channels: int
+    corruption: object
+    protocols: tuple
+    sets: tuple
+
+    def fits(self, network):
+        """Tells whether a network, a dict as in the record of shipped weights, is to be scored."""
+        levels = (self.network_level, "blind")
+        return (network["task"], network["channels"]) == (self.task, self.channels) and network["level"] in levels
+
+
+def _experiments():
+    gray, color = ("Set12", "BSD68", "BSD200"), ("CBSD68",)
+    for sigma, noise in denoise.NOISE.items():
+        yield Experiment("denoise", str(sigma), sigma, 1, noise, (Protocol(color="gray"),), gray)
+        yield Experiment("denoise", str(sigma), sigma, 3, noise, (Protocol(color="rgb"),), color)
+    for scale, resample in super_resolution.SCALES.items():
+        paper = Protocol(color="luminance", multiple=scale)
+        protocols = paper, dataclasses.replace(paper, shave=scale)
+        sets = ("Set5", "Set14", "BSD100")
+        yield Experiment("super_resolution", str(scale), scale, 1, resample, protocols, sets)
+    for quality, jpeg in deblock.QUALITIES.items():
+        protocols = (Protocol(color="luminance"),)
+        yield Experiment("deblock", str(quality), quality, 1, jpeg, protocols, ("LIVE1", "Classic5"))
+    for kernel, blur in deblur.BLURS.items():
+        sets = ("LIVE1", "Set14", "BSD200 full size")
+        yield Experiment("deblur", kernel, kernel, 3, blur, (Protocol(color="rgb"),), sets)
+    for level, overlay in (inpaint.TEXT.validation | inpaint.SCRATCH.validation).items():
+        network_level = level.split()[0]
+        yield Experiment("inpaint", level, network_level, 3, overlay, (Protocol(color="rgb"),), ("LIVE1",))
+
+
+EXPERIMENTS = tuple(_experiments())
+
+
+def images(data, name, color):
+    """Yields (file name, clean float32 [h, w, c]) of an image set in the folder `data`."""
+    paths = dataset.list_images(Path(data) / FOLDERS[name])
+    if name == "CBSD68":
+        with (Path(data) / "bsd68_to_bsds500.tsv").open(newline="") as file:
+            chosen = {row["bsds500_file"] for row in csv.DictReader(file, delimiter="\t")}
+        paths = [path for path in paths if path.name in chosen]
+    for path in paths:
+        pixels = dataset.read_image(path, color=color)
+        yield path.name, (_half(pixels) if name == "BSD200" else pixels).astype(np.float32) / 255
+
+
+def _half(pixels):
+    """Shrinks a gray image by two, bicubic and rounded."""
+    image = Image.fromarray(pixels[..., 0])
+    return np.asarray(image.resize((image.width // 2, image.height // 2), Image.Resampling.BICUBIC))[..., None]

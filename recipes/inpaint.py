@@ -1,0 +1,23 @@
+"""Inpainting without a mask (Sec. 5.6): text of 10 to 20 pixels and scratches, in colour.
+
+python -m recipes.train red30-inpaint-text-color --data bsds500/train t91 --out runs/text
+"""
+
+import dataclasses
+
+from keras_rednet.corruptions import ScratchOverlay, TextOverlay
+from recipes.recipe import Recipe, ladder
+
+TEXT = Recipe(
+    task="inpaint",
+    level="text",
+    depth=30,
+    channels=3,
+    color="rgb",
+    corruption=TextOverlay((10, 20)),
+    validation={f"text {size}": TextOverlay((size, size)) for size in (10, 20)},
+)
+SCRATCH = dataclasses.replace(
+    TEXT, level="scratch", corruption=ScratchOverlay(), validation={"scratch": ScratchOverlay()}
+)
+RECIPES = {name: recipe for base in (TEXT, SCRATCH) for name, recipe in ladder(base).items()}

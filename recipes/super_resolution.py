@@ -1,0 +1,29 @@
+"""Super-resolution (Sec. 5.3, Tables 4-8): scales 2, 3 and 4, and "blind", one network for all, on luminance.
+
+    python -m recipes.train red30-fast-super-resolution-blind-gray --data bsds500/train t91 --out runs/sr
+
+The network sharpens a picture that bicubic interpolation has enlarged. Patches are a multiple of every scale. Scaled
+copies are left out: a shrunk photograph is sharper than any camera's.
+"""
+
+import dataclasses
+
+from keras_rednet.corruptions import BicubicResample
+from recipes.recipe import Recipe, ladder
+
+SCALES = {scale: BicubicResample((scale,)) for scale in (2, 3, 4)}
+
+BLIND = Recipe(
+    task="super_resolution",
+    level="blind",
+    depth=30,
+    channels=1,
+    color="luminance",
+    corruption=BicubicResample((2, 3, 4)),
+    validation={f"scale {scale}": resample for scale, resample in SCALES.items()},
+)
+FIXED = [
+    dataclasses.replace(BLIND, level=scale, corruption=resample, validation={f"scale {scale}": resample})
+    for scale, resample in SCALES.items()
+]
+RECIPES = {name: recipe for base in (BLIND, *FIXED) for name, recipe in ladder(base).items()}

@@ -1,0 +1,151 @@
+"""The result tables in Markdown, made from the CSV files only: the README's, and a summary beside the paper."""
+
+import csv
+from pathlib import Path
+
+from keras_rednet.weights import written_whole
+from recipes.experiments import EXPERIMENTS
+
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results"
+NAMES = {
+    "denoise": ("Denoising", "sigma {}"),
+    "super_resolution": ("Super-resolution", "scale {}"),
+    "deblock": ("JPEG deblocking", "quality {}"),
+    "deblur": ("Deblurring", "{}"),
+    "inpaint": ("Inpainting", "{}"),
+}
+
+
+def summary(tasks):
+    """Returns a table with a row per image set, level and network: input, ours, the paper's RED30, others."""
+    lines = [
+        "| task | images | level | shave | network | input | ours | paper | difference | others |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for experiment in EXPERIMENTS:
+        if experiment.task in tasks:
+            means = _means(experiment.task)
+            for images in experiment.sets:
+                for protocol in experiment.protocols:
+                    lines += _summary_rows(means, experiment, images, str(protocol.shave))
+    return "\n".join(lines)
+
+
+def _summary_rows(means, experiment, images, shave):
+    scores = {
+        (name, orientations): score
+        for (name, *place, orientations), score in means.items()
+        if tuple(place) == (images, experiment.level, shave)
+    }
+    start = f"| {experiment.task} | {images} | {experiment.level} | {shave} "
+    before = scores.pop(("input", "1"), None)
+    before = f"{before[0]:.2f}" if before else "not scored"
+    others = ", ".join(
+        f"{row['method']} {row['psnr']}"
+        for row in _published("anchors.csv", experiment, images)
+        if row["method"] != "input"
+    )
+    if not scores:
+        paper = _paper(experiment, images, blind=False)
+        return [f"{start}| no weights yet | {before} | | {paper or ''} | | {others} |"]
+    lines = []
+    for (name, orientations), (psnr, _) in sorted(scores.items()):
+        paper = _paper(experiment, images, blind="-blind-" in name)
+        difference = f"{psnr - paper:+.2f}" if paper else ""
+        network = name + (", 8 orientations" if orientations == "8" else "")
+        lines.append(f"{start}| {network} | {before} | {psnr:.2f} | {paper or ''} | {difference} | {others} |")
+    return lines
+
+
+def _paper(experiment, images, blind):
+    rows = {row["method"]: float(row["psnr"]) for row in _published("paper_tables.csv", experiment, images)}
+    return (rows.get("RED30 blind") if blind else None) or rows.get("RED30")
+
+
+def _published(file, experiment, images):
+    wanted = (experiment.task, images, experiment.level)
+    return [row for row in read(FOLDER / file) if (row["task"], row["images"], row["level"]) == wanted]
+
+
+def tables():
+    """Returns the README's tables: one per task and image set for which there are weights."""
+    places = dict.fromkeys((run.task, images) for run in EXPERIMENTS for images in run.sets)
+    return "\n".join(filter(None, (_table(task, images) for task, images in places)))
+
+
+def _table(task, images):
+    runs = [run for run in EXPERIMENTS if run.task == task and images in run.sets]
+    levels = [run.level for run in runs]
+    means = {key: score for key, score in _means(task).items() if key[1] == images}
+    if all(name == "input" for name, *_ in means):
+        return ""
+    title, level_title = NAMES[task]
+    count = len({row["image"] for row in read(RESULTS / f"{task}.csv") if row["images"] == images})
+    color = runs[0].protocols[0].color
+    lines = [
+        f"{title}, {images}, {count} images, {color}, PSNR in dB / SSIM:\n",
+        "| | " + " | ".join(level_title.format(level) for level in levels) + " |",
+        "|---|" + "---|" * len(levels),
+    ]
+    shaves = len(runs[0].protocols)
+    for number in range(shaves):
+        shave = {run.level: str(run.protocols[number].shave) for run in runs}
+        note = "" if shaves == 1 else (", whole", ", without a border as wide as the scale")[number]
+        networks = {(name, orientations) for name, _, level, cut, orientations in means if cut == shave[level]}
+        for name, orientations in sorted(networks, key=lambda network: (network[0] != "input", network)):
+            label = "input" if name == "input" else f"**{name}**"
+            label += (", 8 orientations" if orientations == "8" else "") + note
+            cells = {level: means.get((name, images, level, shave[level], orientations)) for level in levels}
+            lines.append(_line(label, cells, levels))
+    return "\n".join([*lines, *_published_lines(task, images, levels)]) + "\n"
+
+
+def _published_lines(task, images, levels):
+    paper = [row for row in read(FOLDER / "paper_tables.csv") if row["method"] in ("RED30", "RED30 blind")]
+    rows = [{**row, "method": f"{row['method']} (paper, 8 orientations)"} for row in paper]
+    rows += [row for row in read(FOLDER / "anchors.csv") if row["method"] != "input"]
+    rows = [row for row in rows if (row["task"], row["images"]) == (task, images) and row["level"] in levels]
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        cells = {row["level"]: (row["psnr"], row["ssim"]) for row in rows if row["method"] == method}
+        lines.append(_line(method, cells, levels))
+    return lines
+
+
+def _line(label, cells, levels):
+    return f"| {label} | " + " | ".join(_cell(cells.get(level)) for level in levels) + " |"
+
+
+def _cell(scores):
+    if not scores:
+        return ""
+    psnr, ssim = scores
+    return f"{float(psnr):.2f}" + (f" / {float(ssim):.4f}" if ssim else "")
+
+
+def _means(task):
+    """Returns {(weights, images, level, shave, orientations): (mean PSNR, mean SSIM)} of a task's results."""
+    groups = {}
+    for row in read(RESULTS / f"{task}.csv"):
+        key = tuple(row[name] for name in ("weights", "images", "level", "shave", "orientations"))
+        groups.setdefault(key, []).append((float(row["psnr"]), float(row["ssim"])))
+    return {
+        key: tuple(sum(column) / len(scores) for column in zip(*scores, strict=True)) for key, scores in groups.items()
+    }
+
+
+def read(path):
+    """Returns the rows of a CSV file, none if it is missing."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_readme(readme=FOLDER.parent / "README.md"):
+    """Replaces what stands between the README's marks with `tables()`."""
+    begin, end = "<!-- results: written by `python -m recipes.evaluate` -->\n", "<!-- end of results -->"
+    before, rest = readme.read_text().split(begin)
+    with written_whole(readme) as temporary:
+        temporary.write_text(before + begin + "\n" + tables() + "\n" + end + rest.split(end)[1])

@@ -1,0 +1,164 @@
+"""What stands in recipes/results and in the README, and the program that wrote it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import RECORD
+from PIL import Image
+from test_model import with_random_weights
+
+from keras_rednet import RED30, weights
+from keras_rednet.corruptions import GaussianNoise
+from recipes import contact, evaluate, experiments, tables
+from recipes.experiments import EXPERIMENTS
+
+
+def rows(task):
+    return tables.read(tables.RESULTS / f"{task}.csv")
+
+
+def test_readme_tables_are_those_of_the_results():
+    assert tables.tables() in (tables.FOLDER.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("task", evaluate.TASKS)
+def test_results_belong_to_the_shipped_files(task):
+    hashes = {"input": ""} | {name: record["sha256"] for name, record in weights.records().items()}
+    assert all(hashes[row["weights"]] == row["sha256"] for row in rows(task))
+
+
+def test_every_experiment_has_scored_inputs():
+    scored = {(run.task, *key[1:4]) for run in EXPERIMENTS for key in tables._means(run.task) if key[0] == "input"}
+    wanted = {
+        (run.task, images, run.level, str(protocol.shave))
+        for run in EXPERIMENTS
+        for images in run.sets
+        for protocol in run.protocols
+    }
+    assert scored == wanted
+
+
+@pytest.mark.parametrize(
+    ("task", "images", "shave", "expected"),
+    [
+        ("denoise", "Set12", "0", {"10": 28.14, "30": 18.60, "50": 14.16, "70": 11.24}),
+        ("super_resolution", "Set5", "scale", {"2": 33.66, "3": 30.39, "4": 28.42}),
+        ("super_resolution", "Set14", "scale", {"2": 30.24, "3": 27.55, "4": 26.00}),
+        ("super_resolution", "BSD100", "scale", {"2": 29.56, "3": 27.21, "4": 25.96}),
+        ("deblock", "LIVE1", "0", {"10": 27.77, "20": 30.07}),
+        ("deblock", "Classic5", "0", {"10": 27.82, "20": 30.12}),
+    ],
+)
+def test_inputs_agree_with_the_literature(task, images, shave, expected):
+    means = tables._means(task)
+    for level, psnr in expected.items():
+        mean, _ = means["input", images, level, level if shave == "scale" else shave, "1"]
+        assert mean == pytest.approx(psnr, abs=0.025)
+
+
+def test_what_the_images_of_a_set_are(test_images):
+    sizes = {name: next(experiments.images(test_images, name, "gray"))[1].shape for name in experiments.FOLDERS}
+    assert sizes["BSD200"] in ((160, 240, 1), (240, 160, 1))
+    assert sizes["BSD200 full size"] in ((321, 481, 1), (481, 321, 1))
+    counts = {name: len(list(experiments.images(test_images, name, "gray"))) for name in ("CBSD68", "Set5")}
+    assert counts == {"CBSD68": 68, "Set5": 5}
+
+
+@pytest.fixture
+def small_world(photos, tmp_path, monkeypatch):
+    """One experiment on two photographs, and a network that is shipped for it; returns the folder of the data."""
+    images = tmp_path / "data" / "set12"
+    images.mkdir(parents=True)
+    for name in ("photo0.png", "photo1.png"):
+        (images / name).write_bytes((photos / name).read_bytes())
+    pretrained, results = tmp_path / "pretrained", tmp_path / "results"
+    pretrained.mkdir()
+    results.mkdir()
+    model = with_random_weights(RED30(downsample_at=(1,), filters=2, weights=None))
+    network = {"depth": 30, "task": "denoise", "level": "blind", "channels": 1, "filters": 2, "downsample_at": [1]}
+    weights.save(model, pretrained / "net-v1.npz", {**RECORD, "validation_psnr": {}})
+    record = weights.read_record(pretrained / "net-v1.npz")
+    monkeypatch.setattr(weights, "PRETRAINED", pretrained)
+    monkeypatch.setattr(weights, "records", lambda: {"net-v1": record | {"network": network}})
+    monkeypatch.setattr(tables, "RESULTS", results)
+    (experiment,) = (run for run in EXPERIMENTS if run.level == "30" and run.channels == 1)
+    experiment = dataclasses.replace(experiment, sets=("Set12",))
+    monkeypatch.setattr(evaluate, "EXPERIMENTS", (experiment,))
+    monkeypatch.setattr(tables, "EXPERIMENTS", (experiment,))
+    evaluate._network.cache_clear()
+    return tmp_path / "data"
+
+
+def test_scores_what_is_missing(small_world, capsys):
+    assert "no weights yet" in tables.summary(("denoise",))
+    evaluate.score(("denoise",), small_world)
+    written = rows("denoise")
+    assert [(row["weights"], row["image"]) for row in written] == [
+        ("input", "photo0.png"),
+        ("input", "photo1.png"),
+        ("net-v1", "photo0.png"),
+        ("net-v1", "photo1.png"),
+    ]
+    assert {row["corruption"] for row in written} == {repr(GaussianNoise((30, 30)))}
+    assert {row["orientations"] for row in written} == {"1"}
+    mean, _ = tables._means("denoise")["net-v1", "Set12", "30", "0", "1"]
+    assert mean == pytest.approx(np.mean([float(row["psnr"]) for row in written[2:]]))
+    summary = tables.summary(("denoise",))
+    assert f"| net-v1 | {float(written[0]['psnr']) / 2 + float(written[1]['psnr']) / 2:.2f} | {mean:.2f} |" in summary
+    capsys.readouterr()
+    evaluate.score(("denoise",), small_world)
+    assert not capsys.readouterr().out  # all there already
+    assert rows("denoise") == written
+
+
+def test_scores_of_other_weights_are_dropped(small_world, capsys):
+    evaluate.score(("denoise",), small_world)
+    path = tables.RESULTS / "denoise.csv"
+    old = path.read_text()
+    sha = rows("denoise")[-1]["sha256"]
+    path.write_text(old.replace(sha, "0" * 64))
+    evaluate.score(("denoise",), small_world)
+    assert path.read_text() == old
+
+
+def test_saves_pictures_and_a_contact_sheet(small_world, tmp_path):
+    evaluate.score(("denoise",), small_world, save=tmp_path / "out")
+    folder = tmp_path / "out" / "net-v1" / "Set12 30"
+    assert {path.name for path in folder.iterdir()} == {"photo0.png", "photo1.png", "contact sheet.png"}
+    assert Image.open(folder / "photo0.png").size == (90, 70)
+    sheet = Image.open(folder / "contact sheet.png")
+    assert sheet.size == (3 * (contact.SIDE + 4), 2 * (contact.SIDE + contact.TITLE))
+
+
+def test_a_photo_under_every_corruption(photos, tmp_path):
+    contact.main([str(photos / "photo0.png"), str(tmp_path / "sheet.png")])
+    sheet = Image.open(tmp_path / "sheet.png")
+    assert sheet.height == 5 * (contact.SIDE + contact.TITLE)
+    rows = contact.corruptions(np.full((64, 64, 3), 0.5, "float32"))
+    assert list(rows) == list(evaluate.TASKS)
+    assert {"clean", "10", "30", "50", "70"} < set(rows["denoise"])
+
+
+def test_says_where_there_are_no_weights(monkeypatch):
+    monkeypatch.setattr(tables, "_means", lambda task: {})
+    lines = tables.summary(("denoise", "inpaint")).splitlines()[2:]
+    assert len(lines) == 4 * (3 + 1) + 3
+    assert all("no weights yet" in line for line in lines)
+
+
+def test_the_paper_stands_beside_ours(monkeypatch):
+    score = {("red30-denoise-blind-gray-v1", "BSD200", "30", "0", "8"): (28.0, 0.8)}
+    monkeypatch.setattr(tables, "_means", lambda task: score)
+    (line,) = (line for line in tables.summary(("denoise",)).splitlines() if "BSD200 | 30" in line)
+    assert "red30-denoise-blind-gray-v1, 8 orientations | not scored | 28.00 | 27.88 | +0.12 |" in line
+    assert "28.00 / 0.8000" in tables.tables()
+
+
+def test_refuses_unknown_tasks(capsys):
+    with pytest.raises(SystemExit):
+        evaluate.main(["--data", "x"])
+    assert "name tasks of denoise, super_resolution" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        evaluate.main(["denoise", "colorize", "--data", "x"])
+    assert "Received: denoise colorize" in capsys.readouterr().err
