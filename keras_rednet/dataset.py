@@ -102,6 +102,8 @@ def usable(paths, *, patch_size):
 def from_tfds(name, split="train", *, data_dir=None, feature="image", download=False):
     """Returns the images of a TensorFlow Datasets data set, for instance `from_tfds("div2k", feature="hr")`.
 
+    "bsds500" is our own, see keras_rednet/bsds500.py.
+
     Args:
         name: the name of the data set, as `tfds.load` takes it.
         split: the split, as `tfds.load` takes it.
@@ -110,6 +112,9 @@ def from_tfds(name, split="train", *, data_dir=None, feature="image", download=F
         download: True lets TFDS use the network; otherwise the data set must have been prepared.
     """
     import tensorflow_datasets as tfds  # optional: the package works without it
+
+    if name.split("/")[0].split(":")[0] == "bsds500":
+        import keras_rednet.bsds500  # noqa: F401 makes the name known
 
     builder = tfds.builder(name, data_dir=data_dir)
     if download:

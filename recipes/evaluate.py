@@ -46,7 +46,7 @@ def score(tasks, data, orientations=1, save=None):
         for experiment in (experiment for experiment in EXPERIMENTS if experiment.task == task):
             names = [name for name, record in shipped.items() if experiment.fits(record["network"])]
             for name in (INPUT, *names) if orientations == 1 else names:
-                model = None if name == INPUT else _network(name)
+                model = None if name == INPUT else network(name)
                 for set_name in experiment.sets:
                     run = {"weights": name, "sha256": shipped[name]["sha256"] if model else "", "images": set_name}
                     rows += _missing(rows, run, experiment, model, orientations, data, save)
@@ -105,10 +105,11 @@ def _save(folder, run, experiment, remembered, data, protocol):
 
 
 @functools.cache
-def _network(name):
-    network = weights.records()[name]["network"]
-    options = {key: network[key] for key in ("level", "channels", "filters")}
-    return BUILDERS[network["depth"]](network["task"], downsample_at=tuple(network["downsample_at"]), **options)
+def network(name):
+    """Returns a shipped network by the name of its weights."""
+    described = weights.records()[name]["network"]
+    options = {key: described[key] for key in ("level", "channels", "filters")}
+    return BUILDERS[described["depth"]](described["task"], downsample_at=tuple(described["downsample_at"]), **options)
 
 
 def _title(run, name=None):

@@ -25,17 +25,17 @@ def summary(tasks):
     ]
     for experiment in EXPERIMENTS:
         if experiment.task in tasks:
-            means = _means(experiment.task)
+            scores = means(experiment.task)
             for images in experiment.sets:
                 for protocol in experiment.protocols:
-                    lines += _summary_rows(means, experiment, images, str(protocol.shave))
+                    lines += _summary_rows(scores, experiment, images, str(protocol.shave))
     return "\n".join(lines)
 
 
-def _summary_rows(means, experiment, images, shave):
+def _summary_rows(scores, experiment, images, shave):
     scores = {
         (name, orientations): score
-        for (name, *place, orientations), score in means.items()
+        for (name, *place, orientations), score in scores.items()
         if tuple(place) == (images, experiment.level, shave)
     }
     start = f"| {experiment.task} | {images} | {experiment.level} | {shave} "
@@ -48,19 +48,26 @@ def _summary_rows(means, experiment, images, shave):
     )
     if not scores:
         paper = _paper(experiment, images, blind=False)
-        return [f"{start}| no weights yet | {before} | | {paper or ''} | | {others} |"]
+        return [f"{start}| no weights yet | {before} | | {paper or _paper_elsewhere(experiment)} | | {others} |"]
     lines = []
     for (name, orientations), (psnr, _) in sorted(scores.items()):
         paper = _paper(experiment, images, blind="-blind-" in name)
         difference = f"{psnr - paper:+.2f}" if paper else ""
         network = name + (", 8 orientations" if orientations == "8" else "")
-        lines.append(f"{start}| {network} | {before} | {psnr:.2f} | {paper or ''} | {difference} | {others} |")
+        published = paper or _paper_elsewhere(experiment)
+        lines.append(f"{start}| {network} | {before} | {psnr:.2f} | {published} | {difference} | {others} |")
     return lines
 
 
 def _paper(experiment, images, blind):
     rows = {row["method"]: float(row["psnr"]) for row in _published("paper_tables.csv", experiment, images)}
     return (rows.get("RED30 blind") if blind else None) or rows.get("RED30")
+
+
+def _paper_elsewhere(experiment):
+    """Returns what the paper's RED30 reached on images that are not known."""
+    rows = _published("paper_tables.csv", experiment, "images of the paper")
+    return "".join(f"{row['psnr']} (other images)" for row in rows if row["method"] == "RED30")
 
 
 def _published(file, experiment, images):
@@ -77,8 +84,8 @@ def tables():
 def _table(task, images):
     runs = [run for run in EXPERIMENTS if run.task == task and images in run.sets]
     levels = [run.level for run in runs]
-    means = {key: score for key, score in _means(task).items() if key[1] == images}
-    if all(name == "input" for name, *_ in means):
+    scores = {key: score for key, score in means(task).items() if key[1] == images}
+    if all(name == "input" for name, *_ in scores):
         return ""
     title, level_title = NAMES[task]
     count = len({row["image"] for row in read(RESULTS / f"{task}.csv") if row["images"] == images})
@@ -92,11 +99,11 @@ def _table(task, images):
     for number in range(shaves):
         shave = {run.level: str(run.protocols[number].shave) for run in runs}
         note = "" if shaves == 1 else (", whole", ", without a border as wide as the scale")[number]
-        networks = {(name, orientations) for name, _, level, cut, orientations in means if cut == shave[level]}
+        networks = {(name, orientations) for name, _, level, cut, orientations in scores if cut == shave[level]}
         for name, orientations in sorted(networks, key=lambda network: (network[0] != "input", network)):
             label = "input" if name == "input" else f"**{name}**"
             label += (", 8 orientations" if orientations == "8" else "") + note
-            cells = {level: means.get((name, images, level, shave[level], orientations)) for level in levels}
+            cells = {level: scores.get((name, images, level, shave[level], orientations)) for level in levels}
             lines.append(_line(label, cells, levels))
     return "\n".join([*lines, *_published_lines(task, images, levels)]) + "\n"
 
@@ -124,7 +131,7 @@ def _cell(scores):
     return f"{float(psnr):.2f}" + (f" / {float(ssim):.4f}" if ssim else "")
 
 
-def _means(task):
+def means(task):
     """Returns {(weights, images, level, shave, orientations): (mean PSNR, mean SSIM)} of a task's results."""
     groups = {}
     for row in read(RESULTS / f"{task}.csv"):

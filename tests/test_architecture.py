@@ -40,11 +40,12 @@ LEVELS = {
     "recipes.contact": 8,
     "recipes.tables": 8,
     "recipes.ablations": 9,
+    "recipes.speed": 10,
     "recipes.train": 7,
     "recipes.evaluate": 9,
     "recipes.demo": 7,
     "recipes.ship": 7,
-    "keras_rednet.cli": 10,
+    "keras_rednet.cli": 11,
 }
 
 

@@ -10,7 +10,7 @@ from test_model import with_random_weights
 
 from keras_rednet import RED30, weights
 from keras_rednet.corruptions import GaussianNoise
-from recipes import contact, evaluate, experiments, tables
+from recipes import contact, evaluate, experiments, speed, tables
 from recipes.experiments import EXPERIMENTS
 
 
@@ -29,7 +29,7 @@ def test_results_belong_to_the_shipped_files(task):
 
 
 def test_every_experiment_has_scored_inputs():
-    scored = {(run.task, *key[1:4]) for run in EXPERIMENTS for key in tables._means(run.task) if key[0] == "input"}
+    scored = {(run.task, *key[1:4]) for run in EXPERIMENTS for key in tables.means(run.task) if key[0] == "input"}
     wanted = {
         (run.task, images, run.level, str(protocol.shave))
         for run in EXPERIMENTS
@@ -51,7 +51,7 @@ def test_every_experiment_has_scored_inputs():
     ],
 )
 def test_inputs_agree_with_the_literature(task, images, shave, expected):
-    means = tables._means(task)
+    means = tables.means(task)
     for level, psnr in expected.items():
         mean, _ = means["input", images, level, level if shave == "scale" else shave, "1"]
         assert mean == pytest.approx(psnr, abs=0.025)
@@ -86,7 +86,7 @@ def small_world(photos, tmp_path, monkeypatch):
     experiment = dataclasses.replace(experiment, sets=("Set12",))
     monkeypatch.setattr(evaluate, "EXPERIMENTS", (experiment,))
     monkeypatch.setattr(tables, "EXPERIMENTS", (experiment,))
-    evaluate._network.cache_clear()
+    evaluate.network.cache_clear()
     return tmp_path / "data"
 
 
@@ -102,7 +102,7 @@ def test_scores_what_is_missing(small_world, capsys):
     ]
     assert {row["corruption"] for row in written} == {repr(GaussianNoise((30, 30)))}
     assert {row["orientations"] for row in written} == {"1"}
-    mean, _ = tables._means("denoise")["net-v1", "Set12", "30", "0", "1"]
+    mean, _ = tables.means("denoise")["net-v1", "Set12", "30", "0", "1"]
     assert mean == pytest.approx(np.mean([float(row["psnr"]) for row in written[2:]]))
     summary = tables.summary(("denoise",))
     assert f"| net-v1 | {float(written[0]['psnr']) / 2 + float(written[1]['psnr']) / 2:.2f} | {mean:.2f} |" in summary
@@ -131,6 +131,18 @@ def test_saves_pictures_and_a_contact_sheet(small_world, tmp_path):
     assert sheet.size == (3 * (contact.SIDE + 4), 2 * (contact.SIDE + contact.TITLE))
 
 
+def test_times_networks_and_draws_them(small_world, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(speed, "SIZE", (32, 48))
+    monkeypatch.setattr(speed, "SHOWN", ("denoise", "Set12", "30"))
+    evaluate.score(("denoise",), small_world)
+    speed.main([])
+    measured = tables.read(tables.RESULTS / "speed.csv")
+    assert [(row["weights"], row["orientations"]) for row in measured] == [("net-v1", "1"), ("net-v1", "8")]
+    assert float(measured[1]["ms_per_megapixel"]) > 2 * float(measured[0]["ms_per_megapixel"]) > 0
+    assert Image.open(tables.RESULTS / "speed.png").size == (800, 500)
+
+
 def test_a_photo_under_every_corruption(photos, tmp_path):
     contact.main([str(photos / "photo0.png"), str(tmp_path / "sheet.png")])
     sheet = Image.open(tmp_path / "sheet.png")
@@ -141,7 +153,7 @@ def test_a_photo_under_every_corruption(photos, tmp_path):
 
 
 def test_says_where_there_are_no_weights(monkeypatch):
-    monkeypatch.setattr(tables, "_means", lambda task: {})
+    monkeypatch.setattr(tables, "means", lambda task: {})
     lines = tables.summary(("denoise", "inpaint")).splitlines()[2:]
     assert len(lines) == 4 * (3 + 1) + 3
     assert all("no weights yet" in line for line in lines)
@@ -149,7 +161,7 @@ def test_says_where_there_are_no_weights(monkeypatch):
 
 def test_the_paper_stands_beside_ours(monkeypatch):
     score = {("red30-denoise-blind-gray-v1", "BSD200", "30", "0", "8"): (28.0, 0.8)}
-    monkeypatch.setattr(tables, "_means", lambda task: score)
+    monkeypatch.setattr(tables, "means", lambda task: score)
     (line,) = (line for line in tables.summary(("denoise",)).splitlines() if "BSD200 | 30" in line)
     assert "red30-denoise-blind-gray-v1, 8 orientations | not scored | 28.00 | 27.88 | +0.12 |" in line
     assert "28.00 / 0.8000" in tables.tables()

@@ -1,0 +1,114 @@
+"""Times the shipped networks and draws PSNR against time: `python -m recipes.speed`.
+
+Writes recipes/results/speed.csv (milliseconds per megapixel of `restore`, in memory, on this machine) and
+recipes/results/speed.png, for denoising gray images of BSD68 at sigma 30. The machine should do nothing else meanwhile.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import statistics
+import time
+
+import numpy as np
+
+from keras_rednet import weights
+from keras_rednet.restoration import restore
+from keras_rednet.weights import written_whole
+from recipes import tables
+from recipes.evaluate import network
+
+SIZE = (480, 640)
+RUNS = 5
+COLUMNS = ("weights", "orientations", "ms_per_megapixel", "height", "width", "processor", "cores")
+SHOWN = ("denoise", "BSD68", "30")  # task, images, level
+# Milliseconds for 160x240 pixels on two server cores, in PyTorch (FFDNet) and C (BM3D): other programs, another day.
+OTHERS = {"FFDNet": 24, "BM3D": 858}
+
+
+def measure(name, orientations):
+    """Returns the milliseconds per megapixel of a shipped network: the median of some runs after a first."""
+    model = network(name)
+    image = np.random.default_rng(0).random((*SIZE, model.input_shape[-1]), np.float32)
+    times = []
+    for _ in range(RUNS + 1):
+        start = time.perf_counter()
+        restore(model, image, orientations=orientations)
+        times.append(time.perf_counter() - start)
+    return 1e9 * statistics.median(times[1:]) / np.prod(SIZE)
+
+
+def write(path):
+    """Times all shipped networks with 1 and 8 orientations and writes the table."""
+    machine = {"height": SIZE[0], "width": SIZE[1], "processor": _processor(), "cores": os.cpu_count()}
+    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        for name in sorted(weights.records()):
+            for orientations in (1, 8):
+                milliseconds = round(measure(name, orientations))
+                print(f"{name}, orientations {orientations}: {milliseconds} ms per megapixel", flush=True)
+                writer.writerow(
+                    {"weights": name, "orientations": orientations, "ms_per_megapixel": milliseconds, **machine}
+                )
+
+
+def _processor():
+    """Returns the name of the processor, from Linux where it is told there."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def draw(path, speeds):
+    """Draws the PSNR of results/*.csv against the speeds, rows of `write`, into a PNG."""
+    from matplotlib.figure import Figure  # optional, as training is
+
+    task, images, level = SHOWN
+    psnr = {(name, orientations): score for (name, *place, orientations), (score, _) in tables.means(task).items()
+            if tuple(place) == (images, level, "0")}  # fmt: skip
+    points = {
+        f"{row['weights']}, {row['orientations']} orientation{'s' * (row['orientations'] != '1')}": (
+            float(row["ms_per_megapixel"]),
+            psnr[row["weights"], row["orientations"]],
+        )
+        for row in speeds
+        if (row["weights"], row["orientations"]) in psnr
+    }
+    published = {
+        row["method"]: float(row["psnr"])
+        for row in tables.read(tables.FOLDER / "anchors.csv")
+        if (row["task"], row["images"], row["level"]) == SHOWN
+    }
+    others = {
+        f"{method} (measured elsewhere)": (time / 0.0384, published[method])
+        for method, time in OTHERS.items()
+        if method in published
+    }
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for marker, group in (("o", points), ("x", others)):
+        for label, (x, y) in group.items():
+            axes.plot(x, y, marker, label=label)
+    axes.set(xscale="log", xlabel="milliseconds per megapixel", ylabel=f"PSNR in dB, {images}, sigma {level}")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m recipes.speed", description=__doc__.splitlines()[0])
+    parser.add_argument("--draw-only", action="store_true", help="from the speeds that were measured before")
+    options = parser.parse_args(arguments)
+    path = tables.RESULTS / "speed.csv"
+    if not options.draw_only:
+        write(path)
+    draw(tables.RESULTS / "speed.png", tables.read(path))
+
+
+if __name__ == "__main__":
+    main()
