@@ -44,6 +44,11 @@ def test_the_papers_numbers(table, images, level, method, psnr, ssim):
     assert (row["psnr"], row["ssim"]) == (psnr, ssim)
 
 
+def test_headers():
+    assert list(PAPER[0]) == ["table", "task", "images", "level", "method", "psnr", "ssim"]
+    assert list(ANCHORS[0]) == ["task", "images", "level", "method", "psnr", "ssim", "source"]
+
+
 def test_every_table_is_whole():
     counts = Counter(row["table"] for row in PAPER)
     per_set = 3 * 9
