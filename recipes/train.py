@@ -39,7 +39,8 @@ VALIDATION_IMAGES = 8  # of those are scored during training
 VALIDATION_CROP = 240  # pixels, centred: seconds instead of minutes
 REVIVAL_PATCHES = 128  # tell which feature maps of earlier weights are dead
 
-# Inside bsds500/train: photographs that are, cropped or rescaled, in Set5, Set12 and another test set; a second copy.
+# Of bsds500/train: photographs that are, cropped or rescaled, in Set5, Set12 (found by recipes/leaks.py) and a test set
+# that is not used here. Of T91: a second copy.
 TEST_IMAGES = ("302003", "12003", "67079", "t65")
 
 
