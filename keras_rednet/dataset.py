@@ -89,7 +89,8 @@ def usable(paths, *, patch_size):
         else:
             left.append(path)
     if skipped:
-        message = f"No patches of {patch_size}x{patch_size} pixels from {len(skipped)} files: {'; '.join(skipped)}"
+        size = f"{patch_size}x{patch_size} pixels"
+        message = f"Left out {len(skipped)} files that are no images of {size} or more: {'; '.join(skipped)}"
         warnings.warn(message, stacklevel=2)
     if not left:
         raise ValueError(

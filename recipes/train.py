@@ -45,8 +45,12 @@ TEST_IMAGES = ("302003", "12003", "67079", "t65")
 
 
 def split(folders):
-    """Returns (training paths, validation paths) of image folders: every 20th by name is held out, no test image."""
+    """Returns (training paths, validation paths) of image folders: every 20th by name is held out, no test image.
+
+    Files that are no images are left out, and a warning names them.
+    """
     paths = [path for folder in folders for path in dataset.list_images(folder) if path.stem not in TEST_IMAGES]
+    paths = dataset.usable(paths, patch_size=1)
     paths.sort(key=lambda path: path.name)
     validation = paths[::VALIDATION_EVERY]
     return [path for path in paths if path not in set(validation)], validation

@@ -109,7 +109,7 @@ def test_unusable_files_are_named_and_left_out(photos, tmp_path):
     (tmp_path / "broken.png").write_bytes(good.read_bytes()[:2000])
     Image.new("L", (24, 23)).save(tmp_path / "small.png")
     bad = dataset.list_images(tmp_path)
-    with pytest.warns(UserWarning, match="from 4 files") as warned:
+    with pytest.warns(UserWarning, match="Left out 4 files") as warned:
         assert dataset.usable([*bad, good], patch_size=24) == [good]
     message = str(warned[0].message)
     assert "23x24 pixels" in message

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import RECORD
+from PIL import Image
 from test_model import with_random_weights
 
 from keras_rednet import RED30, dataset, weights
@@ -94,10 +95,21 @@ def test_training_learns(photos, tmp_path):
 def test_split_holds_out_every_20th_and_no_test_image(tmp_path):
     names = [f"{i:03}.png" for i in range(45)]
     for name in (*names, "302003.jpg", "12003.jpg", "67079.jpg", "t65.bmp"):
-        (tmp_path / name).touch()
+        Image.new("L", (2, 2)).save(tmp_path / name)
     training, validation = train.split([tmp_path])
     assert [path.name for path in validation] == ["000.png", "020.png", "040.png"]
     assert sorted(path.name for path in training + validation) == names
+
+
+def test_broken_images_are_neither_trained_nor_validated_on(photos, tmp_path):
+    for path in photos.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "a first.png").write_text("not a picture")
+    (tmp_path / "empty.png").touch()
+    with pytest.warns(UserWarning, match=r"2 files.*a first.png.*empty.png"):
+        training, validation = train.split([tmp_path])
+    assert [path.name for path in validation] == ["photo0.png"]
+    assert [path.name for path in training] == [f"photo{i}.png" for i in range(1, 6)]
 
 
 def run_in_background(photos, out):
