@@ -46,6 +46,19 @@ def test_quantized_scores_8_bit_values():
     assert evaluate(lambda _: almost, clean, NOISE, Protocol())[-1]["psnr"] < 60
 
 
+def test_images_are_cropped_to_a_multiple_before_they_are_corrupted():
+    seen = []
+    clean = [("a", np.random.default_rng(0).random((35, 50, 1), "float32"))]
+    evaluate(lambda corrupted: seen.append(corrupted) or corrupted, clean, NOISE, Protocol(multiple=4))
+    assert seen[0].shape == (32, 48, 1)
+    assert abs(255 * (seen[0] - clean[0][1][:32, :48]).std() - 30) < 3
+
+
+def test_no_restorer_scores_the_corrupted_images():
+    row = evaluate(None, images(1), NOISE, Protocol())[0]
+    assert (row["psnr"], row["ssim"]) == (row["psnr_corrupted"], row["ssim_corrupted"])
+
+
 def test_no_images():
     with pytest.raises(ValueError, match="`images` must hold at least one"):
         evaluate(None, [], NOISE, Protocol())
