@@ -100,7 +100,7 @@ def usable(paths, *, patch_size):
     return left
 
 
-def from_tfds(name, split="train", *, data_dir=None, feature="image", download=False):
+def from_tfds(name, split="train", *, data_dir=None, feature="image", download=False, exclude_ids=()):
     """Returns the images of a TensorFlow Datasets data set, for instance `from_tfds("div2k", feature="hr")`.
 
     "bsds500" is our own, see keras_rednet/bsds500.py.
@@ -111,6 +111,7 @@ def from_tfds(name, split="train", *, data_dir=None, feature="image", download=F
         data_dir: the folder of prepared data sets; None is the TFDS default.
         feature: the image feature of the clean image.
         download: True lets TFDS use the network; otherwise the data set must have been prepared.
+        exclude_ids: images whose feature `id` is one of these are left out, for instance because a test uses them.
     """
     import tensorflow_datasets as tfds  # optional: the package works without it
 
@@ -121,8 +122,11 @@ def from_tfds(name, split="train", *, data_dir=None, feature="image", download=F
     if download:
         builder.download_and_prepare()
     encoded = builder.as_dataset(split=split, decoders={feature: tfds.decode.SkipDecoding()}, shuffle_files=False)
-    records = encoded.map(lambda example: example[feature])
     count = builder.info.splits[split].num_examples
+    if exclude_ids:
+        encoded = encoded.filter(lambda example: tf.reduce_all(example["id"] != tf.constant(exclude_ids)))
+        count = sum(1 for _ in encoded)
+    records = encoded.map(lambda example: example[feature])
     return Images(f"{builder.info.full_name} {split} {feature}", records, count, shuffle_buffer=256)
 
 

@@ -372,7 +372,9 @@ def main(arguments=None, program="python -m recipes.train"):
     recipe = dataclasses.replace(RECIPES[options.recipe], **changes)
     training, validation = split(options.data)
     if options.tfds:
-        training, validation = dataset.from_tfds(options.tfds, feature=options.feature), training + validation
+        exclude_ids = TEST_IMAGES if options.tfds.startswith("bsds500") else ()
+        images = dataset.from_tfds(options.tfds, feature=options.feature, exclude_ids=exclude_ids)
+        training, validation = images, training + validation
     train(recipe.smoke() if options.smoke else recipe, training, validation, options.out)
     return 0
 

@@ -101,6 +101,16 @@ def test_trains_from_it(tmp_path):
     assert images.count == 6
 
 
+def test_leaves_out_what_a_test_uses(tmp_path):
+    source = photographs(tmp_path / "source")
+    prepare(source, tmp_path / "data")
+    names = sorted(path.stem for path in (source / "train").glob("train*.jpg"))
+    images = dataset.from_tfds("bsds500", data_dir=tmp_path / "data", exclude_ids=(names[1], "302003"))
+    contents = [record.numpy() for record in images.records]
+    assert contents == [(source / "train" / f"{name}.jpg").read_bytes() for name in names if name != names[1]]
+    assert images.count == len(names) - 1
+
+
 def test_says_what_is_missing(tmp_path):
     source = photographs(tmp_path / "source")
     shutil.rmtree(source / "val")
