@@ -42,17 +42,23 @@ def find(*, depth, task, level, channels, filters, downsample_at):
     )
 
 
+def record(name):
+    """Returns the record of the shipped weights `name`; without its "-v1" that means the version that is shipped.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    return records()[_versioned(name)]
+
+
 def load(model, name):
-    """Puts the shipped weights `name` into `model`; without its "-v1" a name means the version that is shipped.
+    """Puts the shipped weights `name` into `model`; without its "-v1" that means the version that is shipped.
 
     Raises:
         ValueError: unknown name, a damaged file (hash), or a network of another shape.
     """
-    shipped = records()
-    name = next((full for full in shipped if full.rpartition("-v")[0] == name), name)
-    if name not in shipped:
-        raise ValueError(f"`name` must be one of {sorted(shipped)}. Received: name={name!r}.")
-    _assign(model, _read_npz(PRETRAINED / f"{name}.npz", shipped[name]["sha256"]), name)
+    name = _versioned(name)
+    _assign(model, _read_npz(PRETRAINED / f"{name}.npz", record(name)["sha256"]), name)
 
 
 def load_file(model, path):
@@ -137,6 +143,14 @@ def written_whole(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _versioned(name):
+    shipped = records()
+    name = next((full for full in shipped if full.rpartition("-v")[0] == name), name)
+    if name not in shipped:
+        raise ValueError(f"`name` must be one of {sorted(shipped)}. Received: name={name!r}.")
+    return name
 
 
 def _read_npz(path, sha256):

@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_rednet import weights
 from keras_rednet.model import RED10, RED20, RED30, REDNet
+from recipes.grow import grow
 
 BUILDERS = {10: RED10, 20: RED20, 30: RED30}
 SPEEDS = {(): "", (1,): "-fast"}
@@ -31,7 +32,7 @@ class Recipe:
         ema_momentum: of the moving average of weights that is validated and kept, or None.
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
         start_from: shipped weights to start from, by name with or without the version, their dead feature maps redrawn
-            (recipes/revive.py); None starts afresh.
+            (recipes/revive.py); RED20's grow into RED30's (recipes/grow.py). None starts afresh.
         architecture: None for RED10, RED20 or RED30, or a dict of other arguments of `REDNet`, for ablations.
         seed: of the initial weights, patches and corruptions.
         validate_every: epochs between validations.
@@ -76,7 +77,11 @@ class Recipe:
         else:
             model = REDNet(self.depth, **options, **self.architecture)
         if self.start_from is not None:
-            weights.load(model, self.start_from)
+            depth = weights.record(self.start_from)["network"]["depth"]
+            if depth < self.depth:
+                grow(dataclasses.replace(self, depth=depth).build(), model)
+            else:
+                weights.load(model, self.start_from)
         return model
 
     def smoke(self):

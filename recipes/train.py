@@ -37,6 +37,7 @@ RECIPES = {
 VALIDATION_EVERY = 20  # every 20th image, by name, is held out of training
 VALIDATION_IMAGES = 8  # of those are scored during training
 VALIDATION_CROP = 240  # pixels, centred: seconds instead of minutes
+NUMBERS = {"epochs": int, "patch_size": int, "batch_size": int, "patches_per_image": int, "learning_rate": float}
 REVIVAL_PATCHES = 128  # tell which feature maps of earlier weights are dead
 
 # Of bsds500/train: photographs that are, cropped or rescaled, in Set5, Set12 (found by recipes/leaks.py) and a test set
@@ -362,12 +363,12 @@ def main(arguments=None, program="python -m recipes.train"):
         "--out", required=True, metavar="FOLDER", help="the folder of the run; an interrupted run resumes"
     )
     parser.add_argument("--start-from", metavar="WEIGHTS", help="go on from these shipped weights, instead of afresh")
-    for name, kind in (("epochs", int), ("batch_size", int), ("patches_per_image", int), ("learning_rate", float)):
+    for name, kind in NUMBERS.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=kind, metavar="NUMBER", help="instead of the recipe's")
     parser.add_argument("--smoke", action="store_true", help="the same recipe made small: a minute to see that it runs")
     options = parser.parse_args(arguments)
-    names = ("start_from", "epochs", "batch_size", "patches_per_image", "learning_rate")
+    names = ("start_from", *NUMBERS)
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     recipe = dataclasses.replace(RECIPES[options.recipe], **changes)
     training, validation = split(options.data)

@@ -14,7 +14,7 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
-from keras_rednet import RED30, dataset, weights
+from keras_rednet import RED20, RED30, dataset, weights
 from recipes import ship, train
 
 RUN = """
@@ -218,7 +218,19 @@ def test_a_recipe_starts_from_shipped_weights(pretrained, name):
     gray = with_random_weights(RED30(downsample_at=(1,), weights=None))
     weights.save(gray, pretrained / "gray-v1.npz", {**RECORD, "validation_psnr": {}})
     record = json.loads((pretrained / "gray-v1.json").read_text())
-    (pretrained / "weights.json").write_text(json.dumps({"gray-v1": record}))
+    (pretrained / "weights.json").write_text(json.dumps({"gray-v1": {"network": {"depth": 30}, **record}}))
     started = dataclasses.replace(train.RECIPES["red30-fast-denoise-blind-gray"], start_from=name).build()
     for expected, received in zip(gray.get_weights(), started.get_weights(), strict=True):
         np.testing.assert_allclose(received, expected, atol=1e-3)  # float16 on disk
+
+
+def test_red30_starts_from_red20(pretrained):
+    gray = with_random_weights(RED20(weights=None))
+    weights.save(gray, pretrained / "gray-v1.npz", {**RECORD, "validation_psnr": {}})
+    record = json.loads((pretrained / "gray-v1.json").read_text())
+    (pretrained / "weights.json").write_text(json.dumps({"gray-v1": {"network": {"depth": 20}, **record}}))
+    started = dataclasses.replace(train.RECIPES["red30-denoise-blind-gray"], start_from="gray").build()
+    for shallow, deep in (("conv10", "conv10"), ("deconv10", "deconv15")):
+        weights_of = gray.get_layer(shallow).get_weights(), started.get_layer(deep).get_weights()
+        for expected, received in zip(*weights_of, strict=True):
+            np.testing.assert_allclose(received, expected, atol=1e-3)  # float16 on disk

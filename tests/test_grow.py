@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from keras_rednet import REDNet
+from recipes.grow import grow
+
+
+def trained(depth):
+    """Returns a network whose last layer is not the zero it starts with, which would hide all else."""
+    model = REDNet(depth, filters=8)
+    random = np.random.default_rng(0)
+    for layer in model.layers:
+        if layer.name.startswith(("conv", "deconv")):
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel + random.normal(0, 0.1, kernel.shape), bias + random.normal(0, 0.1, bias.shape)])
+    return model
+
+
+def test_a_grown_network_computes_what_the_shallow_one_does():
+    shallow, deep = trained(8), trained(14)  # 4 and 7 convolutions: conv4 is the middle of one, a skip of the other
+    grow(shallow, deep)
+    image = np.random.default_rng(1).random((1, 40, 40, 1), dtype=np.float32)
+    expected, received = shallow.predict(image, verbose=0), deep.predict(image, verbose=0)
+    border = 8  # as far as the zero padding of what follows the new layers reaches
+    inside = np.s_[:, border:-border, border:-border]
+    assert np.abs(expected - image).max() > 0.1
+    np.testing.assert_allclose(received[inside], expected[inside], atol=1e-5)
+
+
+def test_the_new_layers_get_a_gradient():
+    deep = trained(14)
+    grow(trained(8), deep)
+    deep.compile("sgd", "mse")
+    before = deep.get_layer("deconv3").get_weights()
+    images = np.random.default_rng(2).random((2, 16, 16, 1), dtype=np.float32)
+    deep.fit(images, images, verbose=0)
+    for old, new in zip(before, deep.get_layer("deconv3").get_weights(), strict=True):
+        assert not np.array_equal(old, new)
+
+
+@pytest.mark.parametrize("depths", [(8, 8), (14, 8), (6, 14)])
+def test_networks_that_do_not_fit(depths):
+    with pytest.raises(ValueError, match=f"Received: {depths[0]} layers to grow to {depths[1]}"):
+        grow(REDNet(depths[0], filters=2), REDNet(depths[1], filters=2))
