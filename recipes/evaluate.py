@@ -30,7 +30,7 @@ INPUT = "input"
 SHOWN = 4  # images of a set on a contact sheet
 
 
-def score(tasks, data, orientations=1, save=None):
+def score(tasks, data, orientations=1, save=None, only=None):
     """Scores the corrupted inputs and all shipped networks of `tasks` where rows are missing or out of date.
 
     Args:
@@ -38,6 +38,7 @@ def score(tasks, data, orientations=1, save=None):
         data: folder of test images.
         orientations: 1 or 8.
         save: folder for restored images and contact sheets, or None; then rows that are there are scored again.
+        only: names of shipped networks, or None for all.
     """
     shipped = weights.records()
     for task in tasks:
@@ -45,6 +46,7 @@ def score(tasks, data, orientations=1, save=None):
         rows = _current(tables.read(path), shipped)
         for experiment in (experiment for experiment in EXPERIMENTS if experiment.task == task):
             names = [name for name, record in shipped.items() if experiment.fits(record["network"])]
+            names = [name for name in names if only is None or name in only]
             for name in (INPUT, *names) if orientations == 1 else names:
                 model = None if name == INPUT else network(name)
                 for set_name in experiment.sets:
@@ -176,6 +178,9 @@ def main(arguments=None):
     parser.add_argument("--data", required=True, metavar="DATASETS", help="the folder of the test images")
     parser.add_argument("--orientations", type=int, choices=(1, 8), nargs="+", default=(1,))
     parser.add_argument(
+        "--weights", nargs="+", choices=sorted(weights.records()), metavar="NAME", help="only these shipped networks"
+    )
+    parser.add_argument(
         "--save", metavar="FOLDER", help="write the restored images and contact sheets into this folder"
     )
     options = parser.parse_args(arguments)
@@ -184,7 +189,7 @@ def main(arguments=None):
         parser.error(f"name tasks of {', '.join(TASKS)}, or --all. Received: {' '.join(tasks) or 'none'}")
     dataset.keep_tensorflow_off_gpus()
     for orientations in options.orientations:
-        score(tasks, options.data, orientations, options.save)
+        score(tasks, options.data, orientations, options.save, options.weights)
     tables.write_readme()
     print(tables.summary(tasks))
 

@@ -31,8 +31,9 @@ class Recipe:
         clipnorm: limit of the global gradient norm, or None.
         ema_momentum: of the moving average of weights that is validated and kept, or None.
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
-        start_from: shipped weights to start from, by name with or without the version, their dead feature maps redrawn
-            (recipes/revive.py); RED20's grow into RED30's (recipes/grow.py). None starts afresh.
+        start_from: weights to start from: shipped ones by name, with or without the version, or the path of a run's
+            weights.npz. Their dead feature maps are redrawn (recipes/revive.py); RED20's grow into RED30's
+            (recipes/grow.py). None starts afresh.
         architecture: None for RED10, RED20 or RED30, or a dict of other arguments of `REDNet`, for ablations.
         seed: of the initial weights, patches and corruptions.
         validate_every: epochs between validations.
@@ -77,12 +78,19 @@ class Recipe:
         else:
             model = REDNet(self.depth, **options, **self.architecture)
         if self.start_from is not None:
-            depth = weights.record(self.start_from)["network"]["depth"]
-            if depth < self.depth:
-                grow(dataclasses.replace(self, depth=depth).build(), model)
-            else:
-                weights.load(model, self.start_from)
+            self._start(model)
         return model
+
+    def _start(self, model):
+        ours = str(self.start_from).endswith(".npz")
+        record = weights.read_record(self.start_from) if ours else weights.record(self.start_from)
+        depth = record["recipe"]["depth"]
+        if depth < self.depth:
+            grow(dataclasses.replace(self, depth=depth).build(), model)
+        elif ours:
+            weights.load_file(model, self.start_from)
+        else:
+            weights.load(model, self.start_from)
 
     def smoke(self):
         """Returns the same recipe made small: two short epochs of a few narrow feature maps."""

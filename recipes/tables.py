@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from keras_rednet.weights import written_whole
-from recipes.experiments import EXPERIMENTS
+from recipes.experiments import EXPERIMENTS, IN_PAPER
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"
@@ -48,13 +48,16 @@ def _summary_rows(scores, experiment, images, shave):
     )
     if not scores:
         paper = _paper(experiment, images, blind=False)
-        return [f"{start}| no weights yet | {before} | | {paper or _paper_elsewhere(experiment)} | | {others} |"]
+        return [
+            f"{start}| no weights yet | {before} | | {paper or _paper_elsewhere(experiment, images, False)} | | {others} |"
+        ]
     lines = []
     for (name, orientations), (psnr, _) in sorted(scores.items()):
-        paper = _paper(experiment, images, blind="-blind-" in name)
+        blind = "-blind-" in name
+        paper = _paper(experiment, images, blind)
         difference = f"{psnr - paper:+.2f}" if paper else ""
         network = name + (", 8 orientations" if orientations == "8" else "")
-        published = paper or _paper_elsewhere(experiment)
+        published = paper or _paper_elsewhere(experiment, images, blind)
         lines.append(f"{start}| {network} | {before} | {psnr:.2f} | {published} | {difference} | {others} |")
     return lines
 
@@ -64,10 +67,10 @@ def _paper(experiment, images, blind):
     return (rows.get("RED30 blind") if blind else None) or rows.get("RED30")
 
 
-def _paper_elsewhere(experiment):
-    """Returns what the paper's RED30 reached on images that are not known."""
-    rows = _published("paper_tables.csv", experiment, "images of the paper")
-    return "".join(f"{row['psnr']} (other images)" for row in rows if row["method"] == "RED30")
+def _paper_elsewhere(experiment, images, blind):
+    """Returns what the paper's RED30 reached on images that are not known, but are of the same kind."""
+    paper = _paper(experiment, IN_PAPER.get(images, "images of the paper"), blind)
+    return f"{paper:.2f} (other images)" if paper else ""
 
 
 def _published(file, experiment, images):
@@ -109,16 +112,29 @@ def _table(task, images):
 
 
 def _published_lines(task, images, levels):
-    paper = [row for row in read(FOLDER / "paper_tables.csv") if row["method"] in ("RED30", "RED30 blind")]
-    rows = [{**row, "method": f"{row['method']} (paper, 8 orientations)"} for row in paper]
-    rows += [row for row in read(FOLDER / "anchors.csv") if row["method"] != "input"]
-    rows = [row for row in rows if (row["task"], row["images"]) == (task, images) and row["level"] in levels]
+    rows = [
+        {**row, "method": f"{row['method']} ({_note(row)})"}
+        for row in read(FOLDER / "paper_tables.csv")
+        if (row["task"], row["images"]) == (task, IN_PAPER.get(images, images))
+    ]
+    rows += [
+        row
+        for row in read(FOLDER / "anchors.csv")
+        if (row["task"], row["images"]) == (task, images) and row["method"] != "input"
+    ]
+    rows = [row for row in rows if row["level"] in levels]
     lines = []
     for method in dict.fromkeys(row["method"] for row in rows):
         cells = {row["level"]: (row["psnr"], row["ssim"]) for row in rows if row["method"] == method}
         if 2 * len(cells) >= len(levels):
             lines.append(_line(method, cells, levels))
     return lines
+
+
+def _note(row):
+    """Returns how the paper came to a number of its tables."""
+    orientations = ", 8 orientations" if row["method"].startswith("RED") else ""
+    return "paper" + orientations + (", 14 images" if row["images"] == "14 images" else "")
 
 
 def _line(label, cells, levels):

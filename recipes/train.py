@@ -362,7 +362,7 @@ def main(arguments=None, program="python -m recipes.train"):
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="the folder of the run; an interrupted run resumes"
     )
-    parser.add_argument("--start-from", metavar="WEIGHTS", help="go on from these shipped weights, instead of afresh")
+    parser.add_argument("--start-from", metavar="WEIGHTS", help="go on from shipped weights, or a run's .npz")
     for name, kind in NUMBERS.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=kind, metavar="NUMBER", help="instead of the recipe's")

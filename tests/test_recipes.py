@@ -195,7 +195,7 @@ def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretr
     assert ship.ship(tmp_path / "run") == "red30-fast-denoise-blind-gray-v1"
     network = {"depth": 30, "task": "denoise", "level": "blind", "filters": 64, "downsample_at": (1,), "channels": 1}
     assert weights.find(**network) == "red30-fast-denoise-blind-gray-v1"
-    with pytest.raises(ValueError, match="v1 is as good on the validation images: expected more than .* Received:"):
+    with pytest.raises(ValueError, match="v1 is as good on the validation images .*: expected more than .* Received:"):
         ship.ship(tmp_path / "run")
     content = (tmp_path / "run" / "weights.npz").read_bytes()
     (tmp_path / "run" / "weights.npz").write_bytes(content[:-1])
@@ -213,24 +213,51 @@ def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretr
     weights.load(dataclasses.replace(recipe).build(), "red30-fast-denoise-blind-gray-v2")
 
 
-@pytest.mark.parametrize("name", ["gray-v1", "gray"])
-def test_a_recipe_starts_from_shipped_weights(pretrained, name):
+def test_a_network_for_one_level_must_be_better_than_the_blind_one(tmp_path, pretrained):
+    model = with_random_weights(RED30(downsample_at=(1,), filters=2, weights=None))
+    network = {"depth": 30, "task": "denoise", "filters": 2, "downsample_at": [1], "channels": 1}
+
+    def run(level, scores):
+        recipe = network | {"level": level}
+        weights.save(model, tmp_path / f"{level}.npz", {**RECORD, "recipe": recipe, "validation_psnr": scores})
+        (tmp_path / f"{level}").mkdir(exist_ok=True)
+        for kind in ("npz", "json"):
+            (tmp_path / f"{level}.{kind}").replace(tmp_path / f"{level}" / f"weights.{kind}")
+        return tmp_path / f"{level}"
+
+    assert ship.ship(run("blind", {"sigma 10": 33.0, "sigma 30": 28.0})).endswith("blind-gray-v1")
+    with pytest.raises(ValueError, match=r"blind-gray-v1 is as good .* \(sigma 30\): expected more than 28.030 dB"):
+        ship.ship(run(30, {"sigma 30": 28.02}))
+    with pytest.raises(ValueError, match="blind-gray-v1 must have been validated on one of .*sigma 70"):
+        ship.ship(run(70, {"sigma 70": 28.02}))
+    assert ship.ship(run(30, {"sigma 30": 28.04})).endswith("denoise-30-gray-v1")
+    assert ship.ship(run(30, {"sigma 30": 28.05})).endswith("denoise-30-gray-v2")
+
+
+@pytest.mark.parametrize("start", ["gray-v1", "gray", "{pretrained}/gray-v1.npz"])
+def test_a_recipe_starts_from_weights(pretrained, start):
     gray = with_random_weights(RED30(downsample_at=(1,), weights=None))
-    weights.save(gray, pretrained / "gray-v1.npz", {**RECORD, "validation_psnr": {}})
-    record = json.loads((pretrained / "gray-v1.json").read_text())
-    (pretrained / "weights.json").write_text(json.dumps({"gray-v1": {"network": {"depth": 30}, **record}}))
-    started = dataclasses.replace(train.RECIPES["red30-fast-denoise-blind-gray"], start_from=name).build()
+    _ship(gray, 30, pretrained)
+    recipe = train.RECIPES["red30-fast-denoise-blind-gray"]
+    started = dataclasses.replace(recipe, start_from=start.format(pretrained=pretrained)).build()
     for expected, received in zip(gray.get_weights(), started.get_weights(), strict=True):
         np.testing.assert_allclose(received, expected, atol=1e-3)  # float16 on disk
 
 
-def test_red30_starts_from_red20(pretrained):
+@pytest.mark.parametrize("start", ["gray", "{pretrained}/gray-v1.npz"])
+def test_red30_starts_from_red20(pretrained, start):
     gray = with_random_weights(RED20(weights=None))
-    weights.save(gray, pretrained / "gray-v1.npz", {**RECORD, "validation_psnr": {}})
-    record = json.loads((pretrained / "gray-v1.json").read_text())
-    (pretrained / "weights.json").write_text(json.dumps({"gray-v1": {"network": {"depth": 20}, **record}}))
-    started = dataclasses.replace(train.RECIPES["red30-denoise-blind-gray"], start_from="gray").build()
+    _ship(gray, 20, pretrained)
+    recipe = train.RECIPES["red30-denoise-blind-gray"]
+    started = dataclasses.replace(recipe, start_from=start.format(pretrained=pretrained)).build()
     for shallow, deep in (("conv10", "conv10"), ("deconv10", "deconv15")):
         weights_of = gray.get_layer(shallow).get_weights(), started.get_layer(deep).get_weights()
         for expected, received in zip(*weights_of, strict=True):
             np.testing.assert_allclose(received, expected, atol=1e-3)  # float16 on disk
+
+
+def _ship(model, depth, pretrained):
+    recipe = {"depth": depth}
+    weights.save(model, pretrained / "gray-v1.npz", {**RECORD, "recipe": recipe, "validation_psnr": {}})
+    record = json.loads((pretrained / "gray-v1.json").read_text())
+    (pretrained / "weights.json").write_text(json.dumps({"gray-v1": record}))

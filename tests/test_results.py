@@ -61,8 +61,10 @@ def test_what_the_images_of_a_set_are(test_images):
     sizes = {name: next(experiments.images(test_images, name, "gray"))[1].shape for name in experiments.FOLDERS}
     assert sizes["BSD200"] in ((160, 240, 1), (240, 160, 1))
     assert sizes["BSD200 full size"] in ((321, 481, 1), (481, 321, 1))
-    counts = {name: len(list(experiments.images(test_images, name, "gray"))) for name in ("CBSD68", "Set5")}
-    assert counts == {"CBSD68": 68, "Set5": 5}
+    counts = {
+        name: len(list(experiments.images(test_images, name, "gray"))) for name in ("CBSD68", "Set5", "Classic16")
+    }
+    assert counts == {"CBSD68": 68, "Set5": 5, "Classic16": 16}
 
 
 @pytest.fixture
@@ -112,6 +114,17 @@ def test_scores_what_is_missing(small_world, capsys):
     assert rows("denoise") == written
 
 
+def test_scores_only_the_networks_that_are_named(small_world):
+    evaluate.score(("denoise",), small_world, only=["another"])
+    assert {row["weights"] for row in rows("denoise")} == {"input"}
+
+
+def test_the_papers_tables_stand_beside_ours():
+    readme = tables.tables()
+    for line in ("| RED10 (paper, 8 orientations, 14 images) | 34.62", "| WNNM (paper) | 33.25 / 0.9244 | 27.48"):
+        assert line in readme
+
+
 def test_scores_of_other_weights_are_dropped(small_world, capsys):
     evaluate.score(("denoise",), small_world)
     path = tables.RESULTS / "denoise.csv"
@@ -155,7 +168,7 @@ def test_a_photo_under_every_corruption(photos, tmp_path):
 def test_says_where_there_are_no_weights(monkeypatch):
     monkeypatch.setattr(tables, "means", lambda task: {})
     lines = tables.summary(("denoise", "inpaint")).splitlines()[2:]
-    assert len(lines) == 4 * (3 + 1) + 3
+    assert len(lines) == 4 * (4 + 1) + 3
     assert all("no weights yet" in line for line in lines)
 
 
