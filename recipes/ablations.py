@@ -11,7 +11,6 @@ hardly begun, and only large differences show.
 import argparse
 import csv
 import dataclasses
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,6 @@ from recipes.recipe import Recipe
 
 NOISE = GaussianNoise((70, 70))  # Sec. 3.2
 POINTS = 8  # of a curve
-MEASURED_STEPS = 3
 
 BASE = Recipe(
     task="denoise",
@@ -108,21 +106,10 @@ def ablate(figure, paths, minutes, out):
 
 def _length(recipes, training, minutes):
     """Returns epochs and patches per image with which all recipes together take so many minutes."""
-    seconds = sum(_seconds_per_step(recipe) for recipe in recipes)
+    seconds = sum(train.seconds_per_step(recipe) for recipe in recipes)
     patches = 60 * minutes / seconds * BASE.batch_size
     per_image = max(-(-BASE.batch_size // len(training)), round(patches / POINTS / len(training)))
     return {"epochs": max(2, round(patches / per_image / len(training))), "patches_per_image": per_image}
-
-
-def _seconds_per_step(recipe):
-    model = recipe.build()
-    model.compile("adam", recipe.loss, jit_compile=train.compiles())
-    batch = np.zeros((recipe.batch_size, recipe.patch_size, recipe.patch_size, 1), np.float32)
-    model.train_on_batch(batch, batch)
-    start = time.perf_counter()
-    for _ in range(MEASURED_STEPS):
-        model.train_on_batch(batch, batch)
-    return (time.perf_counter() - start) / MEASURED_STEPS
 
 
 def _history(folder):

@@ -41,7 +41,7 @@ def measure(name, orientations):
 
 def write(path):
     """Times all shipped networks with 1 and 8 orientations and writes the table."""
-    machine = {"height": SIZE[0], "width": SIZE[1], "processor": _processor(), "cores": os.cpu_count()}
+    machine = {"height": SIZE[0], "width": SIZE[1], "processor": processor(), "cores": os.cpu_count()}
     with written_whole(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -54,7 +54,7 @@ def write(path):
                 )
 
 
-def _processor():
+def processor():
     """Returns the name of the processor, from Linux where it is told there."""
     try:
         with open("/proc/cpuinfo") as file:

@@ -47,10 +47,8 @@ def _summary_rows(scores, experiment, images, shave):
         if row["method"] != "input"
     )
     if not scores:
-        paper = _paper(experiment, images, blind=False)
-        return [
-            f"{start}| no weights yet | {before} | | {paper or _paper_elsewhere(experiment, images, False)} | | {others} |"
-        ]
+        published = _paper(experiment, images, blind=False) or _paper_elsewhere(experiment, images, blind=False)
+        return [f"{start}| no weights yet | {before} | | {published} | | {others} |"]
     lines = []
     for (name, orientations), (psnr, _) in sorted(scores.items()):
         blind = "-blind-" in name

@@ -38,6 +38,7 @@ VALIDATION_EVERY = 20  # every 20th image, by name, is held out of training
 VALIDATION_IMAGES = 8  # of those are scored during training
 VALIDATION_CROP = 240  # pixels, centred: seconds instead of minutes
 NUMBERS = {"epochs": int, "patch_size": int, "batch_size": int, "patches_per_image": int, "learning_rate": float}
+MEASURED_STEPS = 10
 REVIVAL_PATCHES = 128  # tell which feature maps of earlier weights are dead
 
 # Of bsds500/train: photographs that are, cropped or rescaled, in Set5, Set12 (found by recipes/leaks.py) and a test set
@@ -261,6 +262,18 @@ def with_precision(recipe):
         return dataclasses.replace(recipe, start_from=None).build()
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def seconds_per_step(recipe):
+    """Returns how long a training step of a recipe takes on this machine, measured on a few."""
+    model = with_precision(recipe)
+    model.compile(_adam(recipe, MEASURED_STEPS), recipe.loss, jit_compile=compiles())
+    batch = np.zeros((recipe.batch_size, recipe.patch_size, recipe.patch_size, recipe.channels), np.float32)
+    model.train_on_batch(batch, batch)
+    start = time.perf_counter()
+    for _ in range(MEASURED_STEPS):
+        model.train_on_batch(batch, batch)
+    return (time.perf_counter() - start) / MEASURED_STEPS
 
 
 def _adam(recipe, steps):

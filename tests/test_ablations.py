@@ -39,7 +39,7 @@ def test_draws_a_figure(figure, photos, tmp_path, monkeypatch):
 
 
 def test_the_minutes_decide_the_length(monkeypatch):
-    monkeypatch.setattr(ablations, "_seconds_per_step", lambda recipe: 0.5)
+    monkeypatch.setattr(train, "seconds_per_step", lambda recipe: 0.5)
     recipes = ablations.FIGURES["fig9"].values()
     length = ablations._length(recipes, ["photo"] * 10, minutes=10)
     patches = 10 * length["epochs"] * length["patches_per_image"]

@@ -42,6 +42,7 @@ LEVELS = {
     "recipes.tables": 9,
     "recipes.ablations": 10,
     "recipes.speed": 11,
+    "recipes.study": 12,
     "recipes.train": 8,
     "recipes.evaluate": 10,
     "recipes.demo": 8,

@@ -1,0 +1,166 @@
+"""What trains best: one setting at a time, for equally many minutes, scored on validation images.
+
+    python -m recipes.study --data bsds500/train t91 --minutes 4
+
+The base is the release recipe of gray blind denoising, fast RED30. Every variant differs from it in one setting, has
+its own whole schedule, as long as the minutes allow on this machine, and starts from the same seed. "base, other seed"
+tells which differences are chance. A variant with several stages shares the minutes among them; each stage starts from
+the one before. recipes/results/study.csv gets a row per variant as soon as it has ended; variants that are there for
+the same minutes are kept. Minutes tell what starts well, not where a day of training ends.
+"""
+
+import argparse
+import csv
+import dataclasses
+from pathlib import Path
+
+import keras
+
+from keras_rednet import dataset, weights
+from recipes import denoise, speed, tables, train
+from recipes.recipe import Recipe
+
+RESULT = tables.RESULTS / "study.csv"
+EPOCHS = 4
+FAST = train.RECIPES["red30-fast-denoise-blind-gray"]
+COLUMNS = (
+    *("variant", "minutes", "patches", "patches_per_second", *denoise.BLIND.validation),
+    *("mean", "difference", "backend", "processor", "commit"),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Drawn(Recipe):
+    """A recipe whose network starts from other weights.
+
+    Args:
+        initial: "glorot" draws the kernels of all inner layers by Glorot's uniform rule; "not halved" leaves those
+            behind a sum at He's full variance; "drawn last layer" draws the last layer too, by Glorot's rule.
+    """
+
+    initial: str
+
+    def build(self):
+        model = super().build()
+        layers = [layer for layer in model.layers if layer.name.startswith(("conv", "deconv"))]
+        sums = [layer.output for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
+        for i, layer in enumerate(layers):
+            kernel, bias = layer.get_weights()
+            last = i == len(layers) - 1
+            if last if self.initial == "drawn last layer" else self.initial == "glorot" and not last:
+                kernel = keras.initializers.GlorotUniform(seed=i)(kernel.shape)
+            if self.initial == "not halved" and any(layer.input is total for total in sums):
+                kernel = kernel * 2**0.5
+            layer.set_weights([kernel, bias])
+        return model
+
+
+def _with(**changes):
+    return (dataclasses.replace(FAST, **changes),)
+
+
+def _drawn(initial):
+    fields = {field.name: getattr(FAST, field.name) for field in dataclasses.fields(FAST)}
+    return (Drawn(**fields, initial=initial),)
+
+
+STUDY = {
+    "base": _with(),
+    "base, other seed": _with(seed=2),
+    "rate 5e-4": _with(learning_rate=5e-4),
+    "rate 2e-3": _with(learning_rate=2e-3),
+    "no warm-up": _with(warmup_steps=0),
+    "constant rate": _with(cosine=False),
+    "batches of 2": _with(batch_size=2),
+    "batches of 16": _with(batch_size=16),
+    "batches of 4, then 16": _with() + _with(batch_size=16, learning_rate=5e-4),
+    "patches of 48x48, 16 a batch": _with(patch_size=48, batch_size=16),
+    "patches of 64x64, 9 a batch": _with(patch_size=64, batch_size=9),
+    "patches of 128x128, 2 a batch": _with(patch_size=128, batch_size=2),
+    "48x48, then 96x96": _with(patch_size=48, batch_size=16) + _with(learning_rate=5e-4),
+    "absolute error": _with(loss="mae"),
+    "squared error": _with(loss="mse"),
+    "no averaging": _with(ema_momentum=None),
+    "float32": _with(precision="float32"),
+    "last layer drawn": _drawn("drawn last layer"),
+    "sums not halved": _drawn("not halved"),
+    "Glorot": _drawn("glorot"),
+    "RED10": _with(depth=10),
+    "RED20": _with(depth=20),
+    "RED20, then RED30": _with(depth=20) + _with(learning_rate=5e-4),
+}
+
+
+def study(variants, paths, minutes, out, result=RESULT):
+    """Trains variants for so many minutes each and writes the table.
+
+    Args:
+        variants: names, keys of `STUDY`.
+        paths: pair of lists, the clean images for training and for validation.
+        minutes: for each variant, without its validation.
+        out: folder of the runs, made if missing.
+        result: the table, a CSV file.
+    """
+    for variant in variants:
+        rows = [row for row in tables.read(result) if float(row["minutes"]) == minutes]
+        if variant in {row["variant"] for row in rows}:
+            continue
+        print(variant, flush=True)
+        _write(result, [*rows, _row(variant, paths, minutes, Path(out) / variant)])
+
+
+def _row(variant, paths, minutes, folder):
+    start, patches, seconds, stages = None, 0, 0, STUDY[variant]
+    for i, recipe in enumerate(stages):
+        training = dataset.usable(paths[0], patch_size=recipe.patch_size)
+        recipe = dataclasses.replace(recipe, **_length(recipe, len(training), minutes / len(stages)), start_from=start)
+        train.train(recipe, training, paths[1], folder / str(i))
+        start = str(folder / str(i) / "weights.npz")
+        (*_, end) = history = tables.read(folder / str(i) / "history.csv")
+        patches += int(end["patches"])
+        seconds += sum(int(end["patches"]) / len(history) / float(row["patches_per_second"]) for row in history)
+    scores = {name: float(end[name]) for name in recipe.validation}
+    return {
+        **{"variant": variant, "minutes": minutes, "patches": patches},
+        **{"patches_per_second": f"{patches / seconds:.1f}"},
+        **{name: f"{score:.3f}" for name, score in scores.items()},
+        **{"mean": f"{sum(scores.values()) / len(scores):.3f}", "backend": keras.backend.backend()},
+        **{"processor": speed.processor(), "commit": weights.read_record(start)["commit"]},
+    }
+
+
+def _length(recipe, images, minutes):
+    """Returns the epochs and patches per image that take so many minutes, and a warm-up that ends within them."""
+    patches = 60 * minutes / train.seconds_per_step(recipe) * recipe.batch_size
+    per_image = max(-(-recipe.batch_size // images), round(patches / EPOCHS / images))
+    epochs = max(1, round(patches / per_image / images))
+    steps = epochs * per_image * images // recipe.batch_size
+    warmup = min(recipe.warmup_steps, steps // 5)
+    return {"epochs": epochs, "patches_per_image": per_image, "warmup_steps": warmup, "validate_every": epochs}
+
+
+def _write(path, rows):
+    base = next((float(row["mean"]) for row in rows if row["variant"] == "base"), None)
+    order = list(STUDY)
+    rows.sort(key=lambda row: order.index(row["variant"]))
+    with weights.written_whole(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(row | {"difference": "" if base is None else f"{float(row['mean']) - base:+.3f}"})
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m recipes.study", description=__doc__.splitlines()[0])
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"all, or of {', '.join(STUDY)}")
+    parser.add_argument("--data", nargs="+", required=True, metavar="FOLDER", help="folders of clean images")
+    parser.add_argument("--minutes", type=float, default=4, metavar="NUMBER", help="for each variant")
+    parser.add_argument("--out", default="runs/study", metavar="FOLDER")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.variants) - set(STUDY):
+        parser.error(f"name variants of {', '.join(STUDY)}. Received: {', '.join(sorted(unknown))}")
+    study(options.variants or list(STUDY), train.split(options.data), options.minutes, options.out)
+
+
+if __name__ == "__main__":
+    main()

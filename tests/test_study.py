@@ -1,0 +1,77 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from recipes import study, tables, train
+
+
+def kernels(initial):
+    recipe = dataclasses.replace(study._drawn(initial)[0], filters=8)
+    model = recipe.build()
+    return {layer.name: layer.get_weights()[0] for layer in model.layers if layer.name.startswith(("conv", "deconv"))}
+
+
+def base_kernels():
+    model = dataclasses.replace(study.FAST, filters=8).build()
+    return {layer.name: layer.get_weights()[0] for layer in model.layers if layer.name.startswith(("conv", "deconv"))}
+
+
+def test_variants_differ_from_the_base_in_one_setting():
+    seen = set()
+    for variant, stages in study.STUDY.items():
+        changed = [
+            {
+                key: getattr(recipe, key)
+                for key in dataclasses.asdict(recipe)
+                if getattr(recipe, key) != getattr(study.FAST, key, None)
+            }
+            for recipe in stages
+        ]
+        assert variant == "base" or any(changed), variant
+        seen.add(repr(changed))
+    assert len(seen) == len(study.STUDY)
+
+
+def test_the_initial_weights():
+    base = base_kernels()
+    assert not base["deconv15"].any()
+    last = kernels("drawn last layer")
+    assert last["deconv15"].any()
+    spread = {
+        name: np.std(kernel) / np.std(base[name]) for name, kernel in kernels("not halved").items() if base[name].any()
+    }
+    behind_sums = {f"deconv{k}" for k in range(2, 15, 2)}
+    for name, ratio in spread.items():
+        assert ratio == pytest.approx(2**0.5 if name in behind_sums else 1, rel=0.2), name
+    glorot = kernels("glorot")
+    assert not glorot["deconv15"].any()
+    assert np.abs(glorot["conv2"]).max() <= (6 / (2 * 9 * 8)) ** 0.5
+
+
+def test_the_table(photos, tmp_path, monkeypatch, capsys):
+    small = {"filters": 2, "patch_size": 32, "batch_size": 2}
+    names = ("base", "rate 5e-4", "RED20, then RED30")
+    variants = {name: tuple(dataclasses.replace(recipe, **small) for recipe in study.STUDY[name]) for name in names}
+    monkeypatch.setattr(study, "STUDY", variants)
+    monkeypatch.setattr(train, "seconds_per_step", lambda recipe: 0.1)
+    paths, table = train.split([photos]), tmp_path / "study.csv"
+    for chosen in (("rate 5e-4",), names):  # the first is not trained again
+        study.study(chosen, paths, 0.02, tmp_path / "runs", table)
+    assert capsys.readouterr().out.count("rate 5e-4\n") == 1
+    rows = {row["variant"]: row for row in tables.read(table)}
+    assert tuple(rows) == names
+    assert rows["base"]["difference"] == "+0.000"
+    for row in rows.values():
+        scores = [float(row[f"sigma {sigma}"]) for sigma in (10, 30, 50, 70)]
+        assert float(row["mean"]) == pytest.approx(np.mean(scores), abs=1e-3)
+        assert float(row["difference"]) == pytest.approx(float(row["mean"]) - float(rows["base"]["mean"]), abs=2e-3)
+        assert int(row["patches"]) >= 8
+
+
+def test_the_minutes_decide_the_length(monkeypatch):
+    monkeypatch.setattr(train, "seconds_per_step", lambda recipe: 0.5)
+    length = study._length(study.FAST, images=10, minutes=10)
+    assert 10 * length["epochs"] * length["patches_per_image"] == pytest.approx(600 / 0.5 * 4, rel=0.1)
+    assert length["epochs"] == study.EPOCHS
+    assert length["warmup_steps"] <= 1200 // 5
