@@ -17,6 +17,8 @@ _MODULES = {
     "REDNet": "model",
     "restore": "restoration",
     "upscale": "restoration",
+    "export_saved_model": "saved_model",
+    "export_tflite": "tflite",
     "evaluate": "evaluation",
     "Protocol": "evaluation",
     "psnr": "metrics",

@@ -6,8 +6,8 @@ Images are float32, [h, w, c], in [0, 1]; luminance runs from 16/255 to 235/255,
 import numpy as np
 
 # Rows: Y, Cb, Cr for RGB in [0, 1], in 8-bit steps (ITU-R BT.601).
-_YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
-_OFFSET = np.array([16.0, 128.0, 128.0]) / 255
+YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
+OFFSET = np.array([16.0, 128.0, 128.0]) / 255
 
 
 def rgb_to_ycbcr(rgb):
@@ -26,17 +26,17 @@ def rgb_to_ycbcr(rgb):
         >>> rgb_to_ycbcr(np.ones((1, 1, 3)))[0, 0, 0] * 255
         np.float32(235.0)
     """
-    return (_pixels(rgb) @ _YCBCR.T + _OFFSET).astype(np.float32)
+    return (_pixels(rgb) @ YCBCR.T + OFFSET).astype(np.float32)
 
 
 def ycbcr_to_rgb(ycbcr):
     """Converts a YCbCr image, float [..., 3], back to RGB, float32 [..., 3], not clipped."""
-    return ((_pixels(ycbcr) - _OFFSET) @ np.linalg.inv(_YCBCR).T).astype(np.float32)
+    return ((_pixels(ycbcr) - OFFSET) @ np.linalg.inv(YCBCR).T).astype(np.float32)
 
 
 def luminance(rgb):
     """Returns the Y of `rgb_to_ycbcr`, float32 [..., 1]."""
-    return (_pixels(rgb) @ _YCBCR[:1].T + _OFFSET[0]).astype(np.float32)
+    return (_pixels(rgb) @ YCBCR[:1].T + OFFSET[0]).astype(np.float32)
 
 
 def _pixels(image):

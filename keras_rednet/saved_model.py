@@ -1,0 +1,190 @@
+"""A trained RED-Net as a SavedModel that TF Serving, or anything that loads one, runs without Keras or this package.
+
+It holds the deployment graph (fold.py) with three signatures. Sizes are handled inside; images are taken whole, not in
+tiles, so memory grows with their size: 256 bytes a pixel for each of the few feature maps that live at a time.
+
+    serving_default       image    float32 [n, h, w, c] in [0, 1] -> restored, the same shape, not clipped
+    restore_uint8         image    uint8   [n, h, w, c]           -> restored, the same shape
+    restore_image_bytes   image_bytes  string [n]                 -> restored_bytes, string [n]
+
+`restore_image_bytes` takes encoded PNG or JPEG files of any sizes and kinds and gives PNG files: gray, RGB, alpha
+(untouched) and 16 bits are kept; colour profiles and EXIF, the orientation too, are not.
+"""
+
+import functools
+import os
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_rednet import color as colors
+from keras_rednet.fold import fold
+from keras_rednet.model import PadToMultiple, size_multiple
+
+COLORS = ("channels", "luminance")
+PNG, DEPTH = b"\x89PNG\r\n\x1a\n", 24  # how a file begins, and which of its bytes holds the bits per channel
+WARM_UP = (160, 240)  # pixels, of the request that a server runs before the first real one
+
+
+def export_saved_model(model, directory, *, color="channels"):
+    """Writes a RED-Net as a SavedModel with its serving signatures and a warm-up request for each.
+
+    Args:
+        model: a RED-Net, for instance `RED30(task="denoise")`, with 1 or 3 channels.
+        directory: a new folder; its name is the version, a whole number, as TF Serving wants: "models/denoise/1".
+        color: how a one-channel network restores the colour images of `restore_image_bytes`: "channels", each of R, G
+            and B, or "luminance", the Y of BT.601 only (super-resolution and deblocking).
+
+    Raises:
+        ValueError: the folder's name is no version, an unknown `color`, or another number of channels.
+        FileExistsError: the folder exists.
+        RuntimeError: Keras runs on another backend than TensorFlow.
+    """
+    directory = Path(directory)
+    if not directory.name.isdecimal():
+        raise ValueError(
+            "`directory` must end in the version, a whole number, such as models/denoise/1. "
+            f"Received: directory={str(directory)!r}."
+        )
+    if directory.exists():
+        raise FileExistsError(f"{directory} is there already: choose a new version or delete it first.")
+    if color not in COLORS:
+        raise ValueError(f"`color` must be one of {COLORS}. Received: color={color!r}.")
+    require_tensorflow()
+    module = Servable(model, color)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    temporary = directory.with_name(f".part-{os.getpid()}-{directory.name}")  # a server looks at numbers only
+    try:
+        tf.saved_model.save(module, str(temporary), signatures=module.endpoints)
+        _write_warm_up(temporary / "assets.extra", model.input_shape[-1])
+        temporary.rename(directory)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+class Servable(tf.Module):
+    """The deployment graph of a RED-Net, its weights, and the signatures as tf.functions."""
+
+    def __init__(self, model, color):
+        super().__init__()
+        self.channels, self.color = model.input_shape[-1], color
+        if self.channels not in (1, 3):
+            raise ValueError(f"`model` must have 1 or 3 channels. Received: {self.channels} channels.")
+        graph = fold(model)
+        self.weights = [variable.value for variable in graph.variables]
+        self._run = functools.partial(graph, training=False)  # not the model itself, whose weights would be saved twice
+        self._pad = PadToMultiple(size_multiple(model))
+        images = (None, None, None, self.channels)
+        self.endpoints = {
+            "serving_default": _signature(self._floats, images, tf.float32, "image"),
+            "restore_uint8": _signature(self._bytes, images, tf.uint8, "image"),
+            "restore_image_bytes": _signature(self._files, (None,), tf.string, "image_bytes"),
+        }
+
+    def _floats(self, image):
+        return {"restored": self._whole(image)}
+
+    def _bytes(self, image):
+        return {"restored": _to_integers(self._whole(tf.cast(image, tf.float32) / 255), tf.uint8)}
+
+    def _files(self, image_bytes):
+        return {"restored_bytes": tf.map_fn(self._file, image_bytes, parallel_iterations=1)}
+
+    def _whole(self, image):  # [n, h, w, c]
+        shape = tf.shape(image)
+        return self._run(self._pad(image))[:, : shape[1], : shape[2]]
+
+    def _file(self, data):
+        """Restores an encoded image, string [], and encodes it."""
+        start = tf.strings.substr(data + tf.constant(bytes(DEPTH + 1)), 0, DEPTH + 1)  # of a file too short as well
+        sixteen = (tf.strings.substr(start, 0, len(PNG)) == PNG) & (tf.strings.substr(start, DEPTH, 1) == b"\x10")
+        return tf.cond(sixteen, lambda: self._at_depth(data, tf.uint16), lambda: self._at_depth(data, tf.uint8))
+
+    def _at_depth(self, data, dtype):
+        pixels = tf.cond(tf.io.is_jpeg(data), lambda: _jpeg(data, dtype), lambda: _decoded(data, dtype))
+        channels = tf.shape(pixels)[2]
+        colored = channels - tf.cast(channels % 2 == 0, tf.int32)  # without alpha
+        restored = self._by_color(tf.cast(pixels[..., :colored], tf.float32) / dtype.max)
+        return tf.io.encode_png(tf.concat([_to_integers(restored, dtype), pixels[..., colored:]], axis=2))
+
+    def _by_color(self, pixels):  # [h, w, 1 or 3]; as restoration.py does
+        gray = tf.shape(pixels)[2] == 1
+        if self.channels == 3:
+            return tf.cond(gray, lambda: self._gray_by_rgb(pixels), lambda: self._rgb(pixels))
+        if self.color == "luminance":
+            return tf.cond(gray, lambda: self._planes(pixels), lambda: self._luminance(pixels))
+        return self._planes(pixels)
+
+    def _rgb(self, pixels):
+        return self._whole(tf.ensure_shape(pixels, (None, None, 3))[None])[0]
+
+    def _gray_by_rgb(self, pixels):
+        return tf.reduce_mean(self._rgb(tf.repeat(pixels[..., :1], 3, axis=2)), axis=2, keepdims=True)
+
+    def _planes(self, pixels):
+        restored = self._whole(tf.transpose(pixels, (2, 0, 1))[..., None])
+        return tf.transpose(restored[..., 0], (1, 2, 0))
+
+    def _luminance(self, pixels):
+        to_ycbcr, to_rgb = (tf.constant(matrix.T, tf.float32) for matrix in (colors.YCBCR, np.linalg.inv(colors.YCBCR)))
+        offset = tf.constant(colors.OFFSET, tf.float32)
+        ycbcr = tf.ensure_shape(pixels, (None, None, 3)) @ to_ycbcr + offset
+        ycbcr = tf.concat([self._planes(ycbcr[..., :1]), ycbcr[..., 1:]], axis=2)
+        return (ycbcr - offset) @ to_rgb
+
+
+def _signature(function, shape, dtype, name):
+    return tf.function(function, input_signature=[tf.TensorSpec(shape, dtype, name)])
+
+
+def require_tensorflow():
+    """Raises a RuntimeError unless Keras runs on TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "Only TensorFlow writes SavedModel and TFLite: set KERAS_BACKEND=tensorflow; weights of every backend load "
+            f"there. Received: {keras.backend.backend()}."
+        )
+
+
+def _jpeg(data, dtype):
+    """Decodes a JPEG as other programs do; decode_image saves time with an inexact transform, a gray level off."""
+    return tf.cast(tf.io.decode_jpeg(data, channels=0, dct_method="INTEGER_ACCURATE"), dtype)
+
+
+def _decoded(data, dtype):
+    return tf.io.decode_image(data, channels=0, dtype=dtype, expand_animations=False)
+
+
+def _to_integers(values, dtype):
+    return tf.cast(tf.round(tf.clip_by_value(values, 0, 1) * dtype.max), dtype)
+
+
+def _write_warm_up(folder, channels):
+    """Writes a request of each signature where TF Serving looks for them: TFRecords of PredictionLog messages."""
+    image = np.zeros((*WARM_UP, channels), np.uint8)
+    encoded = tf.io.encode_png(image).numpy()
+    requests = {
+        "serving_default": ("image", image[None].astype(np.float32) / 255),
+        "restore_uint8": ("image", image[None]),
+        "restore_image_bytes": ("image_bytes", np.array([encoded], object)),
+    }
+    folder.mkdir()
+    with tf.io.TFRecordWriter(str(folder / "tf_serving_warmup_requests")) as writer:
+        for name, (argument, value) in requests.items():
+            tensor = tf.make_tensor_proto(value).SerializeToString()
+            model_spec = _field(3, name.encode())  # of tensorflow/serving's apis: ModelSpec.signature_name
+            inputs = _field(1, argument.encode()) + _field(2, tensor)  # an entry of PredictRequest.inputs
+            request = _field(1, model_spec) + _field(2, inputs)  # PredictRequest
+            writer.write(_field(6, _field(1, request)))  # PredictionLog.predict_log.request
+
+
+def _field(number, content):
+    """Encodes a field of bytes of a protocol buffer, so that a few of them need no package of messages."""
+    length, size = len(content), bytearray()
+    while length > 127:
+        size.append(length % 128 + 128)
+        length //= 128
+    return bytes([number * 8 + 2, *size, length]) + content

@@ -1,0 +1,228 @@
+"""The SavedModel gives what `restore` gives, through TensorFlow in Python and through its C API alone."""
+
+import io
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from PIL import Image
+from test_model import with_random_weights
+
+from keras_rednet import REDNet, export_saved_model, restore
+from keras_rednet import saved_model as module
+from keras_rednet.fold import fold
+
+
+def network(channels=1, **options):
+    return with_random_weights(REDNet(10, filters=4, channels=channels, **options))
+
+
+@pytest.fixture(scope="module", params=[(1, (), "channels"), (1, (1,), "luminance"), (3, (1, 3), "channels")])
+def exported(request, tmp_path_factory):
+    """Returns (model, color, folder)."""
+    channels, downsample_at, color = request.param
+    model = network(channels, downsample_at=downsample_at)
+    directory = tmp_path_factory.mktemp("models") / "7"
+    export_saved_model(model, directory, color=color)
+    return model, color, directory
+
+
+def pictures():
+    """Yields PIL images of every kind, odd sizes and a single pixel."""
+    random = np.random.default_rng(0)
+    yield Image.fromarray(random.integers(0, 256, (20, 31), np.uint8))
+    yield Image.fromarray(random.integers(0, 256, (19, 30, 3), np.uint8))
+    yield Image.fromarray(random.integers(0, 256, (9, 8, 4), np.uint8))
+    yield Image.fromarray(random.integers(0, 65536, (12, 13), np.uint16))
+    yield Image.merge("LA", [Image.fromarray(random.integers(0, 256, (5, 6), np.uint8)) for _ in range(2)])
+    yield Image.fromarray(random.integers(0, 256, (1, 1, 3), np.uint8))
+
+
+def tolerance(picture, color):
+    """Returns by how much integers may differ: float32 rounds another way in 16 bits, and in other orders of colour."""
+    return 1 if color == "luminance" or picture.mode == "I;16" else 0
+
+
+def encoded(picture, kind="PNG"):
+    file = io.BytesIO()
+    picture.save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("size", [(16, 24), (17, 23), (1, 1), (2, 5)])
+def test_floats(exported, size):
+    model, _, directory = exported
+    image = np.random.default_rng(1).random((2, *size, model.input_shape[-1]), "float32")
+    signature = tf.saved_model.load(str(directory)).signatures["serving_default"]
+    restored = signature(image=tf.constant(image))["restored"].numpy()
+    assert np.abs(restored - image).max() > 0.01
+    np.testing.assert_allclose(restored, model.predict(image, verbose=0), atol=1e-5)
+
+
+def test_bytes(exported):
+    model, _, directory = exported
+    image = np.random.default_rng(1).integers(0, 256, (2, 15, 22, model.input_shape[-1]), np.uint8)
+    restored = tf.saved_model.load(str(directory)).signatures["restore_uint8"](image=tf.constant(image))["restored"]
+    assert restored.dtype == tf.uint8
+    for received, one in zip(restored.numpy(), image, strict=True):
+        np.testing.assert_array_equal(received, restore(model, one))
+
+
+def test_files_of_every_kind_in_one_batch(exported):
+    model, color, directory = exported
+    signature = tf.saved_model.load(str(directory)).signatures["restore_image_bytes"]
+    batch = [encoded(picture) for picture in pictures()]
+    restored = signature(image_bytes=tf.constant(batch))["restored_bytes"].numpy()
+    for picture, file in zip(pictures(), restored, strict=True):
+        received, expected = Image.open(io.BytesIO(file)), restore(model, picture, color=color)
+        assert (received.format, received.mode, received.size) == ("PNG", picture.mode, picture.size)
+        difference = np.abs(np.asarray(received).astype(int) - np.asarray(expected))
+        assert difference.max() <= tolerance(picture, color)
+
+
+def test_jpeg_files(exported):
+    model, color, directory = exported
+    signature = tf.saved_model.load(str(directory)).signatures["restore_image_bytes"]
+    picture = Image.fromarray(
+        np.random.default_rng(2).integers(0, 256, (24, 16), np.uint8)
+    )  # else decoded less exactly
+    file = encoded(picture, "JPEG")
+    (restored,) = signature(image_bytes=tf.constant([file]))["restored_bytes"].numpy()
+    expected = restore(model, Image.open(io.BytesIO(file)), color=color)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(restored))), np.asarray(expected))
+
+
+def test_holds_no_transposed_convolution_and_its_weights_once(exported):
+    model, _, directory = exported
+    text = (directory / "saved_model.pb").read_bytes()
+    assert b"Conv2D" in text
+    assert b"Conv2DBackpropInput" not in text
+    arrays = tf.train.load_checkpoint(str(directory / "variables" / "variables")).get_variable_to_shape_map()
+    count = sum(np.prod(shape, dtype=int) for name, shape in arrays.items() if name.endswith("VARIABLE_VALUE"))
+    assert count == fold(model).count_params()
+
+
+def test_the_c_api_alone(exported, tmp_path):
+    compiler = shutil.which("cc")
+    if not compiler:
+        pytest.skip("no C compiler")
+    model, color, directory = exported
+    program = _compiled(compiler, tmp_path)
+    inputs, outputs = [], []
+    for i, picture in enumerate(pictures()):
+        inputs.append(tmp_path / f"input{i}.png")
+        inputs[-1].write_bytes(encoded(picture))
+        outputs.append(tmp_path / f"output{i}.png")
+    command = [program, directory, *_operations(directory), *outputs, "--", *inputs]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "Unknown image file format" in done.stdout
+    for picture, output in zip(pictures(), outputs, strict=True):
+        expected = np.asarray(restore(model, picture, color=color)).astype(int)
+        assert np.abs(np.asarray(Image.open(output)) - expected).max() <= tolerance(picture, color)
+
+
+def _compiled(compiler, folder):
+    installed = Path(tf.__file__).parent
+    program = folder / "saved_model"
+    libraries = [str(path) for path in installed.glob("libtensorflow_*.so.2")]
+    if not libraries or sysconfig.get_platform().startswith("win"):
+        pytest.skip("this TensorFlow brings no C library")
+    source = Path(__file__).with_name("saved_model.c")
+    options = ["-I", installed / "include", f"-Wl,-rpath,{installed}", "-o", program]
+    subprocess.run([compiler, source, *libraries, *options], check=True)
+    return program
+
+
+def _operations(directory):
+    """Returns the names of the operations behind input and output of `restore_image_bytes`."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    message = saved_model_pb2.SavedModel.FromString((directory / "saved_model.pb").read_bytes())
+    signature = message.meta_graphs[0].signature_def["restore_image_bytes"]
+    names = signature.inputs["image_bytes"].name, signature.outputs["restored_bytes"].name
+    assert all(name.endswith(":0") or name[-2] == ":" for name in names)
+    return [name.split(":")[0] for name in names]
+
+
+def test_warm_up_requests(exported):
+    _, _, directory = exported
+    path = directory / "assets.extra" / "tf_serving_warmup_requests"
+    log, signatures = _prediction_log(), tf.saved_model.load(str(directory)).signatures
+    names = []
+    for record in tf.data.TFRecordDataset(str(path)):
+        request = log.FromString(record.numpy()).predict_log.request
+        inputs = {entry.key: tf.make_ndarray(_tensor(entry.value)) for entry in request.inputs}
+        signatures[request.model_spec.signature_name](**{name: tf.constant(value) for name, value in inputs.items()})
+        names.append(request.model_spec.signature_name)
+    assert names == ["serving_default", "restore_uint8", "restore_image_bytes"]
+
+
+def _tensor(content):
+    from tensorflow.core.framework import tensor_pb2
+
+    return tensor_pb2.TensorProto.FromString(content)
+
+
+def _prediction_log():
+    """Returns the message class of TensorFlow Serving's apis/prediction_log.proto, as far as it is needed here."""
+    fields = {
+        "PredictionLog": [("predict_log", 6, "PredictLog", False)],
+        "PredictLog": [("request", 1, "PredictRequest", False)],
+        "PredictRequest": [("model_spec", 1, "ModelSpec", False), ("inputs", 2, "Entry", True)],
+        "ModelSpec": [("name", 1, str, False), ("signature_name", 3, str, False)],
+        "Entry": [("key", 1, str, False), ("value", 2, bytes, False)],
+    }
+    file = descriptor_pb2.FileDescriptorProto(name="log.proto", package="test", syntax="proto3")
+    kinds = {str: "TYPE_STRING", bytes: "TYPE_BYTES"}
+    for message, parts in fields.items():
+        described = file.message_type.add(name=message)
+        for name, number, kind, repeated in parts:
+            label = "LABEL_REPEATED" if repeated else "LABEL_OPTIONAL"
+            field = described.field.add(name=name, number=number)
+            field.label = descriptor_pb2.FieldDescriptorProto.Label.Value(label)
+            field.type = descriptor_pb2.FieldDescriptorProto.Type.Value(kinds.get(kind, "TYPE_MESSAGE"))
+            if kind not in kinds:
+                field.type_name = f".test.{kind}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("test.PredictionLog"))
+
+
+@pytest.mark.parametrize(
+    ("directory", "options", "error", "words"),
+    [
+        ("new", {}, ValueError, "must end in the version, a whole number.*Received: directory=.*new"),
+        ("1", {"color": "rgb"}, ValueError, "`color` must be one of .* Received: color='rgb'"),
+        ("0", {}, FileExistsError, "is there already: choose a new version"),
+    ],
+)
+def test_bad_arguments_write_nothing(directory, options, error, words, tmp_path):
+    (tmp_path / "0").mkdir()
+    with pytest.raises(error, match=words):
+        export_saved_model(network(), tmp_path / directory, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
+
+
+def test_other_channels_and_backends(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="must have 1 or 3 channels. Received: 2 channels"):
+        export_saved_model(network(channels=2), tmp_path / "1")
+    monkeypatch.setattr(module.keras.backend, "backend", lambda: "jax")
+    with pytest.raises(RuntimeError, match="set KERAS_BACKEND=tensorflow.*Received: jax"):
+        export_saved_model(network(), tmp_path / "1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(module, "_write_warm_up", fail)
+    with pytest.raises(OSError, match="disk full"):
+        export_saved_model(network(), tmp_path / "1")
+    assert not list(tmp_path.iterdir())
