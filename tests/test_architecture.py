@@ -28,6 +28,7 @@ LEVELS = {
     "keras_rednet.evaluation": 4,
     "keras_rednet.pictures": 4,
     "keras_rednet.saved_model": 4,
+    "keras_rednet.tflite": 5,
     "recipes": 5,
     "recipes.leaks": 5,
     "recipes.grow": 5,

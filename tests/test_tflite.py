@@ -1,0 +1,155 @@
+"""TFLite files give what the Keras model gives, run in one piece by LiteRT's kernels, and describe themselves."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from test_model import VARIANTS, with_random_weights
+
+from keras_rednet import REDNet, export_tflite
+from keras_rednet import tflite as module
+from keras_rednet.model import size_multiple
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")  # the converter's own calibration
+FAST = {"downsample_at": (1,)}
+
+
+def network(filters=16, **options):
+    return with_random_weights(REDNet(10, filters=filters, **options))
+
+
+def pixels(*shape):
+    """Returns a corrupted photograph in 8-bit steps: a smooth picture and noise."""
+    random = np.random.default_rng(sum(shape))
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    smooth = 0.5 + 0.4 * np.sin(rows / 9 + columns / 13)[..., None]
+    return np.rint(255 * np.clip(smooth + random.normal(0, 0.1, shape), 0, 1)).astype(np.float32) / 255
+
+
+def calibration(channels=1):
+    return [pixels(48, 48 + i, channels) for i in range(4)]
+
+
+def run(path, image):
+    """Restores float32 [1, h, w, c] with a file."""
+    interpreter = Interpreter(str(path), num_threads=1)
+    integers = interpreter.get_input_details()[0]["dtype"] == np.uint8
+    restored = interpreter.get_signature_runner("restore")(
+        image=np.rint(image * 255).astype(np.uint8) if integers else image
+    )["restored"]
+    return restored / np.float32(255) if integers else restored
+
+
+def expected(model, image):
+    return np.clip(model.predict(image, verbose=0), 0, 1)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_equals_the_model(variant, tmp_path):
+    model = with_random_weights(REDNet(20, filters=4, **VARIANTS[variant]))
+    export_tflite(model, tmp_path / "model.tflite")
+    multiple = size_multiple(model)
+    for height, width in ((multiple, multiple), (5 * multiple, 6 * multiple)):
+        image = pixels(height, width, model.input_shape[-1])[None]
+        np.testing.assert_allclose(run(tmp_path / "model.tflite", image), expected(model, image), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [None, (32, 48)])
+@pytest.mark.parametrize(("quantize", "limit"), [("float16", 2e-3), ("dynamic", 0.02), ("int8", 0.02)])
+def test_quantized_files(quantize, limit, size, tmp_path):
+    model = network(channels=3, **FAST)
+    samples = calibration(3) if quantize == "int8" else None
+    described = export_tflite(model, tmp_path / "model.tflite", quantize=quantize, size=size, calibration=samples)
+    image = pixels(32, 48, 3)[None]
+    restored = run(tmp_path / "model.tflite", image)
+    assert restored.min() >= 0
+    assert restored.max() <= 1
+    assert np.mean(np.abs(restored - expected(model, image))) < limit
+    assert np.mean(np.abs(expected(model, image) - image)) > 4 * limit
+    assert described["type"] == ("uint8" if (quantize, size) == ("int8", None) else "float32")
+
+
+@pytest.mark.parametrize("size", [None, (32, 48)])
+@pytest.mark.parametrize("quantize", [None, "float16", "dynamic", "int8"])
+@pytest.mark.parametrize("downsample_at", [(), (1,), (2, 4)])
+def test_runs_in_one_piece(downsample_at, quantize, size, tmp_path):
+    model = network(downsample_at=downsample_at)
+    samples = calibration() if quantize == "int8" else None
+    export_tflite(model, tmp_path / "model.tflite", quantize=quantize, size=size, calibration=samples)
+    counts = module.operators((tmp_path / "model.tflite").read_bytes())
+    assert counts["CONV_2D"] == 10
+    assert set(counts) <= module.OPERATORS
+    interpreter = Interpreter(str(tmp_path / "model.tflite"), num_threads=1)
+    interpreter.get_signature_runner("restore")(
+        image=np.zeros((1, 32, 48, 1), interpreter.get_input_details()[0]["dtype"])
+    )
+    ran = [operator["op_name"] for operator in interpreter._get_ops_details()]
+    assert ran.count("DELEGATE") == 1
+
+
+def test_pixels_pass_the_8_bit_file_as_they_are(tmp_path):
+    model = REDNet(10, filters=4, skips=None)  # fresh: returns its input
+    export_tflite(model, tmp_path / "model.tflite", quantize="int8", calibration=calibration())
+    interpreter = Interpreter(str(tmp_path / "model.tflite"))
+    scales = [interpreter.get_input_details()[0]["quantization"], interpreter.get_output_details()[0]["quantization"]]
+    assert scales == [(pytest.approx(1 / 255), 0)] * 2
+    image = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    restored = interpreter.get_signature_runner("restore")(image=image)["restored"]
+    assert np.abs(restored.astype(int) - image).max() <= 1
+
+
+def test_the_8_bit_file_is_a_quarter_as_large(tmp_path):
+    sizes = {}
+    for quantize in (None, "float16", "dynamic", "int8"):
+        samples = calibration() if quantize == "int8" else None
+        export_tflite(network(64), tmp_path / "model.tflite", quantize=quantize, calibration=samples)
+        sizes[quantize] = (tmp_path / "model.tflite").stat().st_size
+    assert sizes["float16"] < 0.55 * sizes[None]
+    assert sizes["dynamic"] < 0.3 * sizes[None]
+    assert sizes["int8"] < 0.3 * sizes[None]
+
+
+def test_metadata_inside_and_beside(tmp_path):
+    model = network(**FAST)
+    path = tmp_path / "model.tflite"
+    described = export_tflite(model, path, size=(32, 48), metadata={"task": "denoise", "licence": "MIT"})
+    beside = json.loads(path.with_suffix(".json").read_text())
+    assert beside == described
+    assert beside.pop("sha256") == hashlib.sha256(path.read_bytes()).hexdigest()
+    content = module.flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
+    entries = {entry.name: content.buffers[entry.buffer].data for entry in content.metadata}
+    assert b"min_runtime_version" in entries
+    assert json.loads(bytes(entries[b"keras_rednet"])) == beside
+    wanted = {"task": "denoise", "channels": 1, "size_multiple": 2, "size": [32, 48], "licence": "MIT"}
+    assert wanted == {key: beside[key] for key in wanted}
+    assert beside["halo"] >= 2 * (10 - 2) + 2
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "words"),
+    [
+        ("model.bin", {}, "`path` must end in .tflite. Received"),
+        ("model.tflite", {"quantize": "int4"}, "`quantize` must be one of .* Received: quantize='int4'"),
+        ("model.tflite", {"size": (31, 48)}, r"multiples of 2 pixels, or None. Received: size=\(31, 48\)"),
+        ("model.tflite", {"size": (32,)}, "`size` must be"),
+        ("model.tflite", {"quantize": "int8"}, "`calibration` must be corrupted images .* Received: None"),
+        ("model.tflite", {"quantize": "int8", "calibration": []}, "at least an image. Received: none"),
+        ("model.tflite", {"quantize": "int8", "calibration": [np.zeros((8, 8, 3))]}, r"images \[h, w, 1\] of at least"),
+        ("model.tflite", {"quantize": "int8", "calibration": [np.zeros((8, 8))]}, r"Received: shape=\(8, 8\)"),
+        ("model.tflite", {"quantize": "int8", "calibration": [np.full((8, 8, 1), 255)]}, "Received: 255 to 255"),
+        ("model.tflite", {"quantize": "int8", "calibration": calibration(), "size": (64, 64)}, "at least 64x64 pixels"),
+    ],
+)
+def test_bad_arguments_write_nothing(path, options, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        export_tflite(network(4, **FAST), tmp_path / path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_graph_that_is_not_accelerated_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "fold", lambda model: model)  # transposed convolutions and shape arithmetic
+    with pytest.raises(RuntimeError, match="The converter made operators .*TRANSPOSE_CONV"):
+        export_tflite(network(4), tmp_path / "model.tflite")
+    assert not list(tmp_path.iterdir())
