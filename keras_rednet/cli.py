@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 TASKS = ("denoise", "super_resolution", "deblock", "deblur", "inpaint")
+LUMINANCE = ("super_resolution", "deblock")  # tasks whose one-channel networks restore the luminance only
+CALIBRATION, CALIBRATION_CROP = 100, 192  # pictures, and pixels of each side of them
 EPILOG = """\
 examples:
   rednet denoise photo.jpg -o clean.png                     one photograph
@@ -22,6 +24,8 @@ examples:
   rednet inpaint titled.png -o picture.png --remove text    writing over the picture, or scratches
   rednet evaluate denoise --data set12/                     PSNR and SSIM on clean images of your own
   rednet train RECIPE --data clean/ --out run/              a network of your own, see `rednet train --list`
+  rednet export NAME -o models/denoise/1                    a SavedModel for TF Serving
+  rednet export NAME -o denoise.tflite --quantize float16   a file for phones
   rednet weights                                            the shipped networks and what they score
 
 Colour, bit depth, alpha, EXIF data and ICC profile are kept. A broken file is named and the others are still restored;
@@ -38,7 +42,7 @@ def main(arguments=None):
             return train.main(arguments[1:], program="rednet train")
         options = _parser().parse_args(arguments)
         return options.run(options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         print(f"rednet: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -67,6 +71,7 @@ def _parser():
     inpaint = _add_restoring(commands, "inpaint", "inpaint", "remove text or scratches from pictures")
     inpaint.add_argument("--remove", dest="level", required=True, choices=("text", "scratch"), help="what is over them")
     _add_evaluate(commands)
+    _add_export(commands)
     commands.add_parser("train", help="train a recipe on folders of clean images")
     listing = commands.add_parser("weights", help="list the shipped networks and what they score")
     listing.set_defaults(run=_weights)
@@ -90,7 +95,9 @@ def _add_restoring(commands, name, task, description):
     command.add_argument(
         "--tile", type=_pixels, default="auto", metavar="PIXELS", help="side of a tile; smaller ones need less memory"
     )
-    command.add_argument("--weights", metavar="FILE", help="a network of your own: the weights.npz of a training run")
+    command.add_argument(
+        "--weights", metavar="NAME", help="another network of `rednet weights`, or the weights.npz of a training run"
+    )
     command.set_defaults(run=_restore, task=task, level="blind", scale=None, size=None)
     return command
 
@@ -102,6 +109,20 @@ def _add_evaluate(commands):
     evaluate.add_argument("--channels", type=int, choices=(1, 3), help="of the network; the task's own by default")
     evaluate.add_argument("--orientations", type=int, choices=(1, 8), default=1)
     evaluate.set_defaults(run=_evaluate)
+
+
+def _add_export(commands):
+    export = commands.add_parser("export", help="write a network for TF Serving or TFLite")
+    export.add_argument("weights", metavar="NAME", help="of `rednet weights`, or the weights.npz of a training run")
+    export.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="OUT",
+        help="a file that ends in .tflite, or a new folder for a SavedModel, whose name is its version: models/red/1",
+    )  # fmt: skip
+    export.add_argument("--overwrite", action="store_true", help="replace a .tflite file that is there already")
+    export.add_argument("--quantize", choices=("float16", "dynamic", "int8"), help="a smaller TFLite file")
+    export.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="of a TFLite file's images; any, without it")
+    export.add_argument("--calibration", type=Path, metavar="FOLDER", help="corrupted pictures, for --quantize int8")
+    export.set_defaults(run=_export)
 
 
 def _restore(options):
@@ -150,7 +171,7 @@ def _restored(network, image, options):
 
     how = {"tile": options.tile, "orientations": options.orientations}
     if options.task != "super_resolution":
-        return restore(network, image, color="luminance" if options.task == "deblock" else "channels", **how)
+        return restore(network, image, color="luminance" if options.task in LUMINANCE else "channels", **how)
     height, width = image.shape[:2] if hasattr(image, "shape") else image.size[::-1]
     size = options.size or (round(options.scale * height), round(options.scale * width))
     return upscale(network, image, size, **how)
@@ -167,16 +188,24 @@ def _network(options, channels, networks):
 
 
 def _own_network(options):
-    """Returns the network of a training run, built as the record beside its weights says."""
-    from keras_rednet.model import RED10, RED20, RED30
-    from keras_rednet.weights import read_record
+    """Returns the network that --weights names, for the task of the command."""
+    network, record = _named_network(options.weights)
+    if record["recipe"]["task"] != options.task:
+        raise ValueError(f"{options.weights} is trained to {record['recipe']['task']}. Expected: {options.task}.")
+    return network
 
-    recipe = read_record(options.weights)["recipe"]
-    if recipe["task"] != options.task:
-        raise ValueError(f"{options.weights} is trained to {recipe['task']}. Expected: {options.task}.")
+
+def _named_network(name):
+    """Returns (network, record) of shipped weights, by name, or of the weights.npz of a training run."""
+    from keras_rednet import weights
+    from keras_rednet.model import RED10, RED20, RED30
+
+    ours = name.endswith(".npz")
+    record = weights.read_record(name) if ours else weights.record(name)
+    recipe = record["recipe"]
     build = {"level": recipe["level"], "channels": recipe["channels"], "filters": recipe["filters"]}
-    builder = {10: RED10, 20: RED20, 30: RED30}[recipe["depth"]]
-    return builder(recipe["task"], downsample_at=recipe["downsample_at"], weights=options.weights, **build)
+    build |= {"downsample_at": recipe["downsample_at"], "weights": name if ours else "pretrained"}
+    return {10: RED10, 20: RED20, 30: RED30}[recipe["depth"]](recipe["task"], **build), record
 
 
 def _channels(image):
@@ -239,6 +268,51 @@ def _size(text):
 def _one_line(source, error):
     message = " ".join(str(error).split()) or type(error).__name__
     return message if str(source) in message else f"{source}: {message}"
+
+
+def _export(options):
+    tflite = options.output.suffix == ".tflite"
+    if not tflite and (options.quantize or options.size or options.calibration):
+        raise ValueError(f"--quantize, --size and --calibration are for .tflite files. Received: -o {options.output}.")
+    if tflite and options.output.exists() and not options.overwrite:
+        raise ValueError(f"{options.output} is there already: add --overwrite to replace it.")
+    network, record = _named_network(options.weights)
+    task = record["recipe"]["task"]
+    if not tflite:
+        from keras_rednet.saved_model import export_saved_model
+
+        color = "luminance" if task in LUMINANCE else "channels"
+        export_saved_model(network, options.output, color=color)
+    else:
+        from keras_rednet.tflite import export_tflite
+
+        about = {"task": task, "level": record["recipe"]["level"], "color": record["recipe"]["color"]}
+        about |= {"weights": options.weights, "weights_sha256": record["sha256"], "licence": record.get("licence")}
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        export_tflite(
+            network,
+            options.output,
+            quantize=options.quantize,
+            size=options.size,
+            calibration=_calibration(options.calibration, record["recipe"]) if options.quantize == "int8" else None,
+            metadata=about,
+        )
+    print(f"{options.weights} -> {options.output}")
+    return 0
+
+
+def _calibration(folder, recipe):
+    """Returns the pictures of a folder as the network takes them, their centres."""
+    if folder is None:
+        raise ValueError("--quantize int8 needs --calibration FOLDER, with some dozens of corrupted pictures.")
+    from keras_rednet import dataset
+
+    samples = []
+    for path in dataset.usable(dataset.list_images(folder), patch_size=1)[:CALIBRATION]:
+        image = dataset.read_image(path, color=recipe["color"])
+        top, left = (max(0, side - CALIBRATION_CROP) // 2 for side in image.shape[:2])
+        samples.append(image[top:, left:][:CALIBRATION_CROP, :CALIBRATION_CROP] / 255)
+    return samples
 
 
 def _evaluate(options):

@@ -49,7 +49,7 @@ LEVELS = {
     "recipes.evaluate": 10,
     "recipes.demo": 8,
     "recipes.ship": 8,
-    "keras_rednet.cli": 12,
+    "keras_rednet.cli": 13,
 }
 
 

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -8,10 +9,10 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
-from keras_rednet import RED20, RED30, restore
+from keras_rednet import RED10, RED20, RED30, restore
 from keras_rednet.cli import main
 from keras_rednet.pictures import ORIENTATION
-from keras_rednet.weights import save
+from keras_rednet.weights import read_record, save
 
 
 @pytest.fixture
@@ -170,6 +171,61 @@ def test_a_network_of_ones_own_is_built_as_its_record_says(photos, tmp_path, cap
     (tmp_path / "w.json").unlink()
     assert main([*run, "--overwrite"]) == 2
     assert "needs its record, w.json, beside it" in capsys.readouterr().err
+
+
+def test_a_shipped_network_by_name(photos, tmp_path, monkeypatch, capsys):
+    save(with_random_weights(RED20(weights=None)), tmp_path / "red20-v1.npz", {**RECORD, "validation_psnr": {}})
+    recipe = {"task": "denoise", "level": "blind", "depth": 20, "channels": 1, "filters": 64, "downsample_at": []}
+    record = read_record(tmp_path / "red20-v1.npz") | {"recipe": recipe, "network": recipe}
+    monkeypatch.setattr("keras_rednet.weights.PRETRAINED", tmp_path)
+    monkeypatch.setattr("keras_rednet.weights.records", lambda: {"red20-v1": record})
+    run = ["denoise", str(photos / "photo0.png"), "-o", str(tmp_path / "out.png"), "--weights"]
+    assert main([*run, "red20"]) == 0
+    with Image.open(photos / "photo0.png") as photo, Image.open(tmp_path / "out.png") as restored:
+        expected = restore(RED20(weights=tmp_path / "red20-v1.npz"), np.asarray(photo))
+        np.testing.assert_array_equal(np.asarray(restored), expected)
+    assert main([*run, "red21"]) == 2
+    assert "`name` must be one of ['red20-v1']. Received: name='red21'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def own_weights(tmp_path):
+    """The file of a small network of a training run, for luminance."""
+    model = with_random_weights(RED10("deblock", filters=4, weights=None))
+    recipe = {"task": "deblock", "level": "blind", "depth": 10, "channels": 1, "filters": 4, "downsample_at": []}
+    recipe["color"] = "luminance"
+    save(model, tmp_path / "w.npz", {**RECORD, "recipe": recipe, "validation_psnr": {}})
+    return tmp_path / "w.npz"
+
+
+def test_exports_tflite(own_weights, photos, tmp_path, capsys):
+    run = ["export", str(own_weights), "-o", str(tmp_path / "out" / "model.tflite"), "--quantize", "int8"]
+    assert main([*run, "--size", "48x32", "--calibration", str(photos)]) == 0
+    metadata = json.loads((tmp_path / "out" / "model.json").read_text())
+    about = {"task": "deblock", "color": "luminance", "precision": "int8", "size": [32, 48]}
+    assert about == {key: metadata[key] for key in about}
+    assert metadata["weights_sha256"] == read_record(own_weights)["sha256"]
+    before = (tmp_path / "out" / "model.tflite").read_bytes()
+    assert main(run) == 2
+    assert "is there already: add --overwrite" in capsys.readouterr().err
+    assert main([*run, "--overwrite"]) == 2
+    assert "needs --calibration FOLDER" in capsys.readouterr().err
+    assert (tmp_path / "out" / "model.tflite").read_bytes() == before
+
+
+def test_exports_a_saved_model_of_luminance(own_weights, photos, tmp_path, capsys):
+    run = ["export", str(own_weights), "-o", str(tmp_path / "models" / "1")]
+    assert main(run) == 0
+    signature = tf.saved_model.load(str(tmp_path / "models" / "1")).signatures["restore_image_bytes"]
+    file = (photos / "photo0.png").read_bytes()
+    restored = tf.io.decode_png(signature(image_bytes=tf.constant([file]))["restored_bytes"][0]).numpy()
+    model = RED10("deblock", filters=4, weights=own_weights)
+    expected = restore(model, np.asarray(Image.open(photos / "photo0.png")), color="luminance")
+    np.testing.assert_allclose(restored, expected, atol=1)
+    assert main(run) == 2
+    assert "is there already: choose a new version" in capsys.readouterr().err
+    assert main([*run, "--quantize", "int8"]) == 2
+    assert "are for .tflite files" in capsys.readouterr().err
 
 
 def test_help_imports_nothing_heavy():
