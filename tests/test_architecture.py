@@ -87,6 +87,12 @@ def test_every_level_has_its_module():
     assert {module_name(path) for path in files()} == set(LEVELS)
 
 
+def test_the_programs_that_use_artefacts_stand_alone():
+    programs = [path for path in (ROOT / "export").rglob("*.py") if path.parent != ROOT / "export"]
+    assert programs
+    assert not [path for path in programs if imports(path)]
+
+
 def test_the_fixed_top_level():
     visible = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     made = {"build", "demo", "dist", "runs", "keras_rednet.egg-info"}

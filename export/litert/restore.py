@@ -1,0 +1,113 @@
+"""Restores a picture with a TFLite file of keras_rednet: `python restore.py model.tflite photo.png restored.png`.
+
+Needs ai-edge-litert, numpy and pillow, not Keras, TensorFlow or keras_rednet: copy it into a project of your own. A
+file of fixed size restores pictures of any size, in tiles that overlap by the network's reach; so the result is that of
+the whole picture. (A smaller picture is reflected to fill the file's size, which shows at its border, a little.)
+"""
+
+import json
+import sys
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
+
+# ITU-R BT.601, studio range, values in [0, 1]: rows are Y, Cb and Cr for R, G and B.
+YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
+OFFSET = np.array([16.0, 128.0, 128.0]) / 255
+TILE = 512  # pixels of each side, for files of any size
+
+
+class Network:
+    """A TFLite file of keras_rednet.
+
+    Args:
+        path: of the file.
+        threads: processor threads.
+    """
+
+    def __init__(self, path, threads=2):
+        self.metadata = read_metadata(path)
+        self.interpreter = Interpreter(str(path), num_threads=threads)
+
+    def restore(self, image):
+        """Restores a uint8 picture, [h, w] or [h, w, 1 or 3], and returns it as uint8 of the same shape."""
+        pixels = image.reshape(*image.shape[:2], -1).astype(np.float32) / 255
+        channels, count = self.metadata["channels"], pixels.shape[2]
+        if channels == count:
+            restored = self.restore_planes(pixels)
+        elif channels == 3:
+            restored = self.restore_planes(np.repeat(pixels, 3, axis=2)).mean(axis=2, keepdims=True)
+        elif self.metadata.get("color") == "luminance":
+            ycbcr = pixels @ YCBCR.T + OFFSET
+            ycbcr[..., :1] = self.restore_planes(ycbcr[..., :1].astype(np.float32))
+            restored = (ycbcr - OFFSET) @ np.linalg.inv(YCBCR).T
+        else:
+            restored = np.concatenate([self.restore_planes(pixels[..., i : i + 1]) for i in range(count)], axis=2)
+        return np.rint(255 * np.clip(restored, 0, 1)).astype(np.uint8).reshape(image.shape)
+
+    def restore_planes(self, image):
+        """Restores float32 [h, w, c] in [0, 1], c as the network has it, in tiles."""
+        height, width = image.shape[:2]
+        rows, columns = (self._spans(side, axis) for axis, side in enumerate((height, width)))
+        bottom, right = (max(span[0].stop for span in spans) for spans in (rows, columns))
+        padded = image[_reflected(height, bottom)][:, _reflected(width, right)]
+        restored = np.empty(image.shape, np.float32)
+        for window_y, keep_y, target_y in rows:
+            for window_x, keep_x, target_x in columns:
+                restored[target_y, target_x] = self._run(padded[None, window_y, window_x])[0, keep_y, keep_x]
+        return restored
+
+    def _run(self, window):
+        runner = self.interpreter.get_signature_runner(self.metadata["signature"])
+        if self.metadata["type"] == "uint8":
+            return runner(image=np.rint(255 * window).astype(np.uint8))["restored"].astype(np.float32) / 255
+        return runner(image=window)["restored"]
+
+    def _spans(self, side, axis):
+        """Cuts an axis: (window to run, part of it to keep, where that belongs), as slices."""
+        multiple, halo, size = (self.metadata[key] for key in ("size_multiple", "halo", "size"))
+        padded = -(-side // multiple) * multiple
+        window = size[axis] if size else min(padded, TILE + 2 * halo)
+        if window >= padded:
+            return [(slice(0, window), slice(0, side), slice(0, side))]
+        if window <= 2 * halo:
+            raise ValueError(f"A file of this network needs more than {2 * halo} pixels a side. Received: {window}.")
+        count = -(-(padded - 2 * halo) // (window - 2 * halo))
+        starts = [round(i * (padded - window) / (count - 1) / multiple) * multiple for i in range(count)]
+        cuts = [0, *(start + halo for start in starts[1:]), side]
+        return [
+            (slice(start, start + window), slice(begin - start, end - start), slice(begin, end))
+            for start, begin, end in zip(starts, cuts, cuts[1:], strict=False)
+        ]
+
+
+def read_metadata(path):
+    """Returns what a TFLite file of keras_rednet says of itself, a dict."""
+    with open(path, "rb") as file:
+        model = schema.ModelT.InitFromPackedBuf(file.read(), 0)
+    for entry in model.metadata or []:
+        if entry.name == b"keras_rednet":
+            return json.loads(bytes(model.buffers[entry.buffer].data))
+    raise ValueError(f"{path} is no file of keras_rednet: it has no metadata of that name.")
+
+
+def _reflected(side, padded):
+    """Returns which rows or columns of an image fill a padded one: reflected again and again."""
+    period = max(1, 2 * (side - 1))
+    index = np.arange(padded) % period
+    return np.minimum(index, period - index) if side > 1 else np.zeros(padded, int)
+
+
+def main():
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    model, source, target = sys.argv[1:]
+    picture = Image.open(source)
+    picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+    Image.fromarray(Network(model).restore(np.asarray(picture))).save(target)
+
+
+if __name__ == "__main__":
+    main()
