@@ -1,8 +1,9 @@
 # `make demo` restores a photograph, `make test` runs the tests: both make their own virtual environment in .venv.
+# `make release KERAS_REDNET_DATA=DATASETS` builds the artefacts of all shipped networks in dist/ and scores them.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow clean
+.PHONY: demo test test-slow release clean
 
 demo: .venv/demo
 	$(BIN)/python -m recipes.demo
@@ -14,6 +15,13 @@ test: .venv/test
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
+
+# An 8-bit file that loses too much is left out, which is no reason to stop.
+release: .venv/test
+	$(BIN)/python -m export.saved_model --out dist
+	$(BIN)/python -m export.tflite --data $(KERAS_REDNET_DATA)/bsds500/train --out dist
+	-$(BIN)/python -m export.parity dist --data $(KERAS_REDNET_DATA)
+	$(BIN)/python -m export.card dist
 
 .venv/demo: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

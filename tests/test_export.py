@@ -1,16 +1,24 @@
 """The programs under export/ do with the artefacts what the package does with its models."""
 
+import csv
+import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 from test_tflite import calibration
 
-from keras_rednet import REDNet, export_tflite, restore
+from export import card, parity, saved_model, tflite
+from keras_rednet import RED10, REDNet, export_tflite, psnr, restore, weights
+from keras_rednet.corruptions import GaussianNoise
+from recipes import evaluate, tables, train
 
 EXPORT = Path(__file__).parent.parent / "export"
 
@@ -69,3 +77,98 @@ def test_litert_refuses_other_files(tmp_path, photos):
     done = run(EXPORT / "litert" / "restore.py", tmp_path / "model.tflite", photos / "photo0.png", tmp_path / "out.png")
     assert done.returncode != 0
     assert not (tmp_path / "out.png").exists()
+
+
+NAME = "red10-fast-denoise-blind-gray-v3"
+
+
+@pytest.fixture
+def shipped(photos, tmp_path, monkeypatch):
+    """A network that is shipped as NAME, and two photographs that are Set12; returns the folder of the data."""
+    model = RED10(downsample_at=(1,), weights=None)
+    last = model.get_layer("deconv5")
+    last.set_weights([np.random.default_rng(0).normal(0, 0.003, array.shape) for array in last.get_weights()])
+    recipe = dataclasses.asdict(train.RECIPES["red10-fast-denoise-blind-gray"]) | {"corruption": "noise"}
+    recipe = {key: value for key, value in recipe.items() if key not in ("validation", "loss")}
+    network = {key: recipe[key] for key in ("depth", "task", "level", "filters", "channels")} | {"downsample_at": [1]}
+    pretrained, data = tmp_path / "pretrained", tmp_path / "data" / "set12"
+    for folder in (pretrained, data, tmp_path / "results"):
+        folder.mkdir(parents=True)
+    record = {**RECORD, "recipe": recipe, "validation_psnr": {"sigma 10": 30.0}, "network": network, "licence": "MIT"}
+    weights.save(model, pretrained / f"{NAME}.npz", record)
+    record = weights.read_record(pretrained / f"{NAME}.npz")
+    monkeypatch.setattr(weights, "PRETRAINED", pretrained)
+    monkeypatch.setattr(weights, "records", lambda: {NAME: record})
+    monkeypatch.setattr(tables, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(parity, "NOISE", {"sigma 25": GaussianNoise((25, 25))})
+    monkeypatch.setattr(tflite, "PATCH", 32)
+    evaluate.network.cache_clear()
+    parity._keras.cache_clear()
+    for name in ("photo0.png", "photo1.png"):
+        (data / name).write_bytes((photos / name).read_bytes())
+    return tmp_path / "data"
+
+
+def test_builds_and_scores_files(shipped, photos, tmp_path, monkeypatch):
+    images = sorted(photos.iterdir())
+    paths = tflite.build(NAME, images, tmp_path / "dist", kinds=("float32", "dynamic", "int8"))
+    metadata = json.loads(paths[0].with_suffix(".json").read_text())
+    assert {"task": "denoise", "weights": NAME, "color": "gray"}.items() <= metadata.items()
+    rows = {row["precision"]: row for row in parity.parity(tmp_path / "dist", shipped)}
+    assert not any(row["verdict"] for row in rows.values())
+    assert abs(float(rows["float32"]["loss"])) < 1e-3
+    assert float(rows["float32"]["keras"]) == pytest.approx(_keras_psnr(shipped), abs=1e-3)
+    assert 0 < abs(float(rows["int8"]["loss"])) < 0.1
+    text = card.card(NAME, tmp_path / "dist")
+    for path in paths:
+        assert f"| {path.name} | {path.stat().st_size:,} |" in text
+    with (tmp_path / "dist" / "parity.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 3
+
+
+def _keras_psnr(data):
+    scores = []
+    for i, path in enumerate(sorted((data / "set12").iterdir())):
+        clean = np.asarray(Image.open(path).convert("L"), np.float32)[..., None] / 255
+        corrupted = np.rint(255 * np.clip(GaussianNoise((25, 25))(clean, (0, i)), 0, 1)).astype(np.uint8)
+        restored = restore(evaluate.network(NAME), corrupted)
+        scores.append(psnr(clean, restored / np.float32(255), data_range=1.0))
+    return np.mean(scores)
+
+
+def test_an_8_bit_file_that_loses_too_much_is_not_released(shipped, photos, tmp_path, monkeypatch, capsys):
+    paths = tflite.build(NAME, sorted(photos.iterdir()), tmp_path / "dist", kinds=("float16", "int8"))
+    monkeypatch.setattr(parity, "LIMITS", {"sigma 25": -10.0})
+    with pytest.raises(SystemExit) as end:
+        parity.main([str(tmp_path / "dist"), "--data", str(shipped)])
+    assert end.value.code == 1
+    assert [path.exists() for path in paths] == [True, False]
+    assert not paths[1].with_suffix(".json").exists()
+    assert "int8.tflite  Set12 sigma 25" in capsys.readouterr().out
+    assert f"| {paths[1].name} | | refused: use dynamic |" in card.card(NAME, tmp_path / "dist")
+
+
+def test_saved_models_lie_where_tf_serving_looks(shipped, tmp_path):
+    saved_model.main(["--out", str(tmp_path / "dist")])
+    loaded = tf.saved_model.load(str(tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "3"))
+    image = np.random.default_rng(0).random((1, 9, 7, 1), np.float32)
+    expected = evaluate.network(NAME).predict(image, verbose=0)
+    restored = loaded.signatures["serving_default"](image=tf.constant(image))["restored"].numpy()
+    np.testing.assert_allclose(restored, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("about", "levels"),
+    [
+        ({"task": "denoise", "level": "blind", "color": "gray"}, {"sigma 10", "sigma 25", "sigma 50"}),
+        ({"task": "super_resolution", "level": 3, "color": "luminance"}, {"scale 3"}),
+        ({"task": "deblock", "level": "blind", "color": "luminance"}, {"quality 10", "quality 20"}),
+        ({"task": "deblur", "level": "disk", "color": "rgb"}, {"disk"}),
+        ({"task": "inpaint", "level": "text", "color": "rgb"}, {"text 10", "text 20"}),
+    ],
+)
+def test_what_is_scored(about, levels):
+    trials = list(parity.trials(about))
+    assert {trial.level for trial in trials} == levels
+    assert {trial.protocol.color for trial in trials} == {about["color"]}
+    assert len({hash(trial) for trial in trials}) == len(levels)

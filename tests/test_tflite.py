@@ -12,7 +12,6 @@ from keras_rednet import REDNet, export_tflite
 from keras_rednet import tflite as module
 from keras_rednet.model import size_multiple
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")  # the converter's own calibration
 FAST = {"downsample_at": (1,)}
 
 

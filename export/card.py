@@ -1,0 +1,72 @@
+"""Writes a card for each shipped network beside its artefacts: `python -m export.card dist`.
+
+NAME.md says what it does, how it was trained, what it scores (recipes/results), and which files there are, with sizes,
+hashes and losses (parity.csv). All of it comes from the record and from files that programs wrote.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from keras_rednet import weights
+from keras_rednet.weights import written_whole
+from recipes import tables
+
+
+def card(name, folder):
+    """Returns the card of a shipped network in Markdown.
+
+    Args:
+        name: of shipped weights, with the version.
+        folder: of the artefacts.
+    """
+    record = weights.record(name)
+    recipe = record["recipe"]
+    lines = [
+        f"# {name}\n",
+        f"RED{recipe['depth']} (Mao, Shen and Yang, arXiv 1606.08921) for {recipe['task'].replace('_', ' ')}, "
+        f"level {recipe['level']}, {recipe['channels']} channel{'s' * (recipe['channels'] > 1)} ({recipe['color']}), "
+        f"{record['parameters']:,} parameters, down-sampling at {recipe['downsample_at'] or 'no layer'}.\n",
+        f"Licence: {record['licence']}.\n",
+        "## Training\n",
+        f"{len(record['training_images'])} images of BSDS500 and T91, none of a test set; in this version "
+        f"{record['patches']:,} patches of {recipe['patch_size']}x{recipe['patch_size']} pixels, begun "
+        f"{'from ' + recipe['start_from'] if recipe['start_from'] else 'afresh'}; "
+        f"corruption {recipe['corruption']}; commit {record['commit']}.\n",
+        "Validation, PSNR in dB: " + ", ".join(f"{k} {v:.2f}" for k, v in record["validation_psnr"].items()) + ".\n",
+        "## Results\n",
+        "| images | level | shave | orientations | PSNR in dB | SSIM |\n|---|---|---|---|---|---|",
+    ]
+    for (network, *place), (psnr, ssim) in tables.means(recipe["task"]).items():
+        if network == name:
+            lines.append(f"| {' | '.join(place)} | {psnr:.2f} | {ssim:.4f} |")
+    return "\n".join([*lines, *_files(name, folder)]) + "\n"
+
+
+def _files(name, folder):
+    lines = ["\n## Files\n", "| file | bytes | sha256 | loss in dB |\n|---|---|---|---|"]
+    losses = {}
+    for row in tables.read(folder / "parity.csv"):
+        losses.setdefault(row["file"], []).append(f"{row['level']}: {row['loss']}")
+    for path in sorted(folder.glob(f"{name}-*.tflite")):
+        described = json.loads(path.with_suffix(".json").read_text())
+        loss = ", ".join(losses.get(path.name, ["not scored"]))
+        lines.append(f"| {path.name} | {path.stat().st_size:,} | {described['sha256']} | {loss} |")
+    for row in tables.read(folder / "parity.csv"):
+        if row["weights"] == name and row["verdict"]:
+            lines.append(f"| {row['file']} | | {row['verdict']} | {row['level']}: {row['loss']} |")
+    return lines
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m export.card", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the artefacts")
+    options = parser.parse_args(arguments)
+    for name in sorted(weights.records()):
+        with written_whole(options.folder / f"{name}.md") as path:
+            path.write_text(card(name, options.folder))
+        print(options.folder / f"{name}.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Scores TFLite files beside the Keras models they were made from: `python -m export.parity dist --data DATASETS`.
+
+Every file restores the same 8-bit images as its model does, by LiteRT. A row per file, image set and level goes to
+FOLDER/parity.csv. An 8-bit file that loses more than its limit is not released: it is deleted, and the table names the
+precision to use instead. This is the one place with tolerances.
+"""
+
+import argparse
+import csv
+import dataclasses
+import functools
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from export.litert.restore import Network
+from keras_rednet.corruptions import GaussianNoise
+from keras_rednet.evaluation import Protocol, evaluate
+from keras_rednet.restoration import restore
+from keras_rednet.weights import written_whole
+from recipes import deblock, deblur, inpaint, super_resolution
+from recipes.evaluate import network
+from recipes.experiments import images
+
+COLUMNS = ("file", "weights", "precision", "bytes", "images", "level", "keras", "psnr", "loss", "limit", "verdict")
+NOISE = {f"sigma {sigma}": GaussianNoise((sigma, sigma)) for sigma in (10, 25, 50)}
+FINE, COARSE = 0.10, 0.30  # dB; fine detail near the 8-bit steps costs more
+LIMITS = {"sigma 10": COARSE, "scale 2": COARSE, "scale 3": COARSE, "scale 4": COARSE}
+INSTEAD = "dynamic"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A corruption of an image set by which files are compared."""
+
+    images: str
+    level: str
+    corruption: object
+    protocol: Protocol
+
+
+def trials(metadata):
+    """Returns the trials of a file, by its metadata."""
+    task, color, level = (metadata[key] for key in ("task", "color", "level"))
+    scales = {f"scale {scale}": corruption for scale, corruption in super_resolution.SCALES.items()}
+    qualities = {f"quality {quality}": corruption for quality, corruption in deblock.QUALITIES.items()}
+    name, corruptions = {
+        "denoise": ("Set12" if color == "gray" else "Set5", NOISE),
+        "super_resolution": ("Set5", scales),
+        "deblock": ("LIVE1", qualities),
+        "deblur": ("LIVE1", deblur.BLURS),
+        "inpaint": ("LIVE1", inpaint.TEXT.validation | inpaint.SCRATCH.validation),
+    }[task]
+    chosen = {key: value for key, value in corruptions.items() if level == "blind" or str(level) in key.split()}
+    for key, corruption in chosen.items():
+        scale = int(key.split()[1]) if task == "super_resolution" else 1
+        protocol = Protocol(color=color, multiple=scale, shave=scale if scale > 1 else 0, quantized=True)
+        yield Trial(name, key, corruption, protocol)
+
+
+def parity(folder, data):
+    """Scores the TFLite files of a folder, writes parity.csv there and returns its rows.
+
+    Args:
+        folder: with files of `python -m export.tflite`.
+        data: folder of test images, as recipes/experiments.py describes it.
+    """
+    rows = []
+    for path in sorted(folder.glob("*.tflite")):
+        metadata = json.loads(path.with_suffix(".json").read_text())
+        size = path.stat().st_size
+        scored = [_row(path, metadata, trial, data) | {"bytes": size} for trial in trials(metadata)]
+        if any(row["verdict"] for row in scored):
+            path.unlink()
+            path.with_suffix(".json").unlink()
+        rows += scored
+        with written_whole(folder / "parity.csv") as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+    return rows
+
+
+def _row(path, metadata, trial, data):
+    expected = _keras(metadata["weights"], trial, data)
+    runner = Network(path)
+    scores = evaluate(
+        lambda corrupted: runner.restore_planes(_pixels(corrupted)),
+        images(data, trial.images, trial.protocol.color),
+        trial.corruption,
+        trial.protocol,
+    )
+    loss = expected - scores[-1]["psnr"]
+    limit = LIMITS.get(trial.level, FINE)
+    refused = metadata["precision"] == "int8" and loss > limit
+    row = {"file": path.name, "weights": metadata["weights"], "precision": metadata["precision"]}
+    row |= {"images": trial.images, "level": trial.level, "keras": f"{expected:.3f}"}
+    row |= {"psnr": f"{scores[-1]['psnr']:.3f}", "loss": f"{loss:.3f}", "limit": limit}
+    row["verdict"] = f"refused: use {INSTEAD}" if refused else ""
+    print(f"{row['file']}  {row['images']} {row['level']}  {row['psnr']} dB, loss {row['loss']}  {row['verdict']}")
+    return row
+
+
+@functools.cache
+def _keras(name, trial, data):
+    scores = evaluate(
+        lambda corrupted: restore(network(name), _pixels(corrupted)),
+        images(data, trial.images, trial.protocol.color),
+        trial.corruption,
+        trial.protocol,
+    )
+    return scores[-1]["psnr"]
+
+
+def _pixels(corrupted):
+    """Returns an image as an 8-bit file holds it, float32 in steps of 1/255."""
+    return (np.rint(255 * np.clip(corrupted, 0, 1)) / 255).astype(np.float32)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m export.parity", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the files")
+    parser.add_argument("--data", required=True, metavar="DATASETS", help="the folder of the test images")
+    options = parser.parse_args(arguments)
+    rows = parity(options.folder, options.data)
+    if not rows:
+        parser.error(f"{options.folder} holds no .tflite files.")
+    sys.exit(any(row["verdict"] for row in rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Builds the SavedModels of shipped weights for TF Serving: `python -m export.saved_model --out dist`.
+
+Of each network a folder NAME, in it the version of the weights: `tensorflow_model_server --model_base_path=dist/NAME`.
+"""
+
+import argparse
+from pathlib import Path
+
+from keras_rednet import weights
+from keras_rednet.cli import LUMINANCE
+from keras_rednet.saved_model import export_saved_model
+from recipes.evaluate import network
+
+
+def build(name, out):
+    """Writes the SavedModel of shipped weights, by name with the version, below `out`; returns its folder."""
+    base, _, version = name.rpartition("-v")
+    folder = out / base / version
+    task = weights.record(name)["recipe"]["task"]
+    export_saved_model(network(name), folder, color="luminance" if task in LUMINANCE else "channels")
+    return folder
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m export.saved_model", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of shipped weights; all without it")
+    parser.add_argument("--out", type=Path, default=Path("dist"), metavar="FOLDER")
+    options = parser.parse_args(arguments)
+    for name in options.names or sorted(weights.records()):
+        print(build(name, options.out), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Builds the TFLite files of shipped weights: `python -m export.tflite --data bsds500/train --out dist`.
+
+The folder holds clean images, which are corrupted to calibrate 8-bit files; no test images. Of each network:
+
+    NAME-float32.tflite, NAME-float16.tflite, NAME-dynamic.tflite, NAME-int8.tflite    any size: Android, iOS, desktop
+    NAME-256x256-float16.tflite, NAME-256x256-int8.tflite                              browsers and GPU delegates
+
+and beside each the JSON that stands in it. `python -m export.parity` then scores them.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_rednet import dataset, weights
+from keras_rednet.tflite import export_tflite
+from recipes import train
+from recipes.evaluate import network
+from recipes.recipe import stem
+
+SIDE = 256
+KINDS = {
+    "float32": {},
+    "float16": {"quantize": "float16"},
+    "dynamic": {"quantize": "dynamic"},
+    "int8": {"quantize": "int8"},
+    f"{SIDE}x{SIDE}-float16": {"quantize": "float16", "size": (SIDE, SIDE)},
+    f"{SIDE}x{SIDE}-int8": {"quantize": "int8", "size": (SIDE, SIDE)},
+}
+PATCH, PATCHES = 96, 100  # of the calibration; as many pixels where the size is fixed
+
+
+def build(name, images, out, kinds=tuple(KINDS)):
+    """Writes the TFLite files of shipped weights into the folder `out`.
+
+    Args:
+        name: of shipped weights, with the version.
+        images: paths of clean images.
+        out: folder, made if missing.
+        kinds: which files, keys of `KINDS`.
+
+    Returns:
+        list of paths.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    record = weights.record(name)
+    recipe = train.RECIPES[stem(record["network"])]
+    about = {key: getattr(recipe, key) for key in ("task", "level", "color")}
+    about |= {"weights": name, "weights_sha256": record["sha256"], "licence": record["licence"]}
+    paths = []
+    for kind in kinds:
+        options = dict(KINDS[kind])
+        if options.get("quantize") == "int8":
+            options["calibration"] = samples(recipe, images, options.get("size", (PATCH,))[0])
+        paths.append(out / f"{name}-{kind}.tflite")
+        described = export_tflite(network(name), paths[-1], metadata=about, **options)
+        print(f"{paths[-1]}  {paths[-1].stat().st_size:,} bytes  {described['precision']}", flush=True)
+    return paths
+
+
+def samples(recipe, images, side):
+    """Yields corrupted patches as a camera would store them, float32 [side, side, c] in steps of 1/255."""
+    patches = dataset.training_patches(
+        dataset.from_files(dataset.usable(images, patch_size=side)),
+        recipe.corruption,
+        color=recipe.color,
+        patch_size=side,
+        patches_per_image=1,
+        batch_size=1,
+        epoch=tf.Variable(0, dtype=tf.int64, trainable=False),
+        seed=0,
+    )
+    for corrupted, _ in patches.take(max(1, PATCHES * PATCH**2 // side**2)):
+        yield np.rint(255 * np.clip(corrupted[0], 0, 1)) / 255
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m export.tflite", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of shipped weights; all without it")
+    parser.add_argument("--data", nargs="+", required=True, metavar="FOLDER", help="clean images, no test images")
+    parser.add_argument("--out", type=Path, default=Path("dist"), metavar="FOLDER")
+    options = parser.parse_args(arguments)
+    training, _ = train.split(options.data)
+    for name in options.names or sorted(weights.records()):
+        build(name, training, options.out)
+
+
+if __name__ == "__main__":
+    main()
