@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from PIL import Image
+from serving_messages import messages, tensor
 from test_model import with_random_weights
 
 from keras_rednet import REDNet, export_saved_model, restore
@@ -153,45 +153,14 @@ def _operations(directory):
 def test_warm_up_requests(exported):
     _, _, directory = exported
     path = directory / "assets.extra" / "tf_serving_warmup_requests"
-    log, signatures = _prediction_log(), tf.saved_model.load(str(directory)).signatures
+    log, signatures = messages()["PredictionLog"], tf.saved_model.load(str(directory)).signatures
     names = []
     for record in tf.data.TFRecordDataset(str(path)):
         request = log.FromString(record.numpy()).predict_log.request
-        inputs = {entry.key: tf.make_ndarray(_tensor(entry.value)) for entry in request.inputs}
+        inputs = {entry.key: tf.make_ndarray(tensor(entry.value)) for entry in request.inputs}
         signatures[request.model_spec.signature_name](**{name: tf.constant(value) for name, value in inputs.items()})
         names.append(request.model_spec.signature_name)
     assert names == ["serving_default", "restore_uint8", "restore_image_bytes"]
-
-
-def _tensor(content):
-    from tensorflow.core.framework import tensor_pb2
-
-    return tensor_pb2.TensorProto.FromString(content)
-
-
-def _prediction_log():
-    """Returns the message class of TensorFlow Serving's apis/prediction_log.proto, as far as it is needed here."""
-    fields = {
-        "PredictionLog": [("predict_log", 6, "PredictLog", False)],
-        "PredictLog": [("request", 1, "PredictRequest", False)],
-        "PredictRequest": [("model_spec", 1, "ModelSpec", False), ("inputs", 2, "Entry", True)],
-        "ModelSpec": [("name", 1, str, False), ("signature_name", 3, str, False)],
-        "Entry": [("key", 1, str, False), ("value", 2, bytes, False)],
-    }
-    file = descriptor_pb2.FileDescriptorProto(name="log.proto", package="test", syntax="proto3")
-    kinds = {str: "TYPE_STRING", bytes: "TYPE_BYTES"}
-    for message, parts in fields.items():
-        described = file.message_type.add(name=message)
-        for name, number, kind, repeated in parts:
-            label = "LABEL_REPEATED" if repeated else "LABEL_OPTIONAL"
-            field = described.field.add(name=name, number=number)
-            field.label = descriptor_pb2.FieldDescriptorProto.Label.Value(label)
-            field.type = descriptor_pb2.FieldDescriptorProto.Type.Value(kinds.get(kind, "TYPE_MESSAGE"))
-            if kind not in kinds:
-                field.type_name = f".test.{kind}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("test.PredictionLog"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""Restores a picture by a TF Serving server: `python client.py photo.jpg restored.png`.
+
+Over REST it needs nothing but Python; with `--grpc` also grpcio, but neither TensorFlow nor its serving package. Copy
+it into a project of your own.
+"""
+
+import argparse
+import base64
+import json
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+SIGNATURE, INPUT, OUTPUT = "restore_image_bytes", "image_bytes", "restored_bytes"
+
+
+def restore_by_rest(files, server="localhost:8501", model="denoise", timeout=60):
+    """Restores encoded pictures, a list of bytes, and returns PNG files, a list of bytes.
+
+    Raises:
+        ValueError: the server refused them; its words.
+        OSError: no answer.
+    """
+    body = {"signature_name": SIGNATURE, "inputs": {INPUT: [{"b64": base64.b64encode(f).decode()} for f in files]}}
+    request = urllib.request.Request(
+        f"http://{server}/v1/models/{model}:predict", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            outputs = json.load(response)["outputs"]
+    except urllib.error.HTTPError as error:
+        raise ValueError(f"{server} refused the request ({error.code}): {error.read().decode()}") from error
+    return [base64.b64decode(output["b64"]) for output in outputs]
+
+
+def restore_by_grpc(files, server="localhost:8500", model="denoise", timeout=60):
+    """Does the same by gRPC: smaller messages, for programs that restore many pictures."""
+    import grpc
+
+    with grpc.insecure_channel(server, options=[("grpc.max_receive_message_length", -1)]) as channel:
+        predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        try:
+            return _outputs(predict(_request(files, model), timeout=timeout))
+        except grpc.RpcError as error:
+            refused = error.code() == grpc.StatusCode.INVALID_ARGUMENT
+            raise (ValueError if refused else OSError)(f"{server}: {error.code().name}: {error.details()}") from error
+
+
+def _request(files, model):
+    """Encodes a tensorflow.serving.PredictRequest; field numbers are those of its .proto files."""
+    spec = _field(1, model.encode()) + _field(3, SIGNATURE.encode())
+    shape = _field(2, b"\x08" + _number(len(files)))  # TensorShapeProto.dim.size
+    strings = b"".join(_field(8, file) for file in files)
+    tensor = b"\x08\x07" + _field(2, shape) + strings  # TensorProto of DT_STRING
+    return _field(1, spec) + _field(2, _field(1, INPUT.encode()) + _field(2, tensor))
+
+
+def _outputs(response):
+    """Decodes the strings of the output from a tensorflow.serving.PredictResponse."""
+    for number, entry in _fields(response):
+        if number == 1:
+            output = dict(_fields(entry))
+            if output[1] == OUTPUT.encode():
+                return [content for part, content in _fields(output[2]) if part == 8]
+    raise ValueError(f"The server's answer has no output {OUTPUT!r}: is the model one of keras_rednet?")
+
+
+def _field(number, content):
+    return _number(number << 3 | 2) + _number(len(content)) + content
+
+
+def _number(value):
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value % 128 + 128)
+        value >>= 7
+    return bytes([*encoded, value])
+
+
+def _fields(message):
+    """Yields (number, content) of a message's fields: bytes, or an integer where it is one."""
+    position = 0
+
+    def number():
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = message[position]
+            position += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while position < len(message):
+        tag = number()
+        content, size = (number(), 0) if tag & 7 == 0 else (None, {1: 8, 5: 4}.get(tag & 7) or number())
+        if content is None:
+            content = message[position : position + size]
+            position += size
+        yield tag >> 3, content
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("restored", type=Path, help="a PNG file")
+    parser.add_argument("--server", metavar="HOST:PORT", help="localhost:8501, or with --grpc localhost:8500")
+    parser.add_argument("--grpc", action="store_true")
+    parser.add_argument("--model", default="denoise", metavar="NAME", help="of models.config")
+    options = parser.parse_args(arguments)
+    restore = restore_by_grpc if options.grpc else restore_by_rest
+    server = {"server": options.server} if options.server else {}
+    try:
+        (restored,) = restore([options.photo.read_bytes()], model=options.model, **server)
+        options.restored.write_bytes(restored)
+    except (ValueError, OSError) as error:
+        sys.exit(f"client.py: {error}")
+
+
+if __name__ == "__main__":
+    main()

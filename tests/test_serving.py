@@ -1,0 +1,143 @@
+"""The client of export/serving against a stand-in for TF Serving, which speaks both its protocols."""
+
+import base64
+import http.server
+import io
+import json
+import subprocess
+import sys
+import threading
+from concurrent import futures
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from serving_messages import messages, tensor
+from test_model import with_random_weights
+
+from export.serving import client
+from keras_rednet import REDNet, export_saved_model, restore
+
+CLIENT = Path(client.__file__)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return with_random_weights(REDNet(10, filters=4, channels=3))
+
+
+@pytest.fixture(scope="module")
+def predict(model, tmp_path_factory):
+    """Runs the signature that a request names, as a server would."""
+    directory = tmp_path_factory.mktemp("models") / "1"
+    export_saved_model(model, directory)
+    signatures = tf.saved_model.load(str(directory)).signatures
+    return lambda name, inputs: signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
+
+
+@pytest.fixture(scope="module")
+def rest(predict):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            assert self.path == "/v1/models/denoise:predict"
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            files = [base64.b64decode(file["b64"]) for file in request["inputs"]["image_bytes"]]
+            try:
+                (output,) = predict(request["signature_name"], {"image_bytes": files}).values()
+                answer = {"outputs": [{"b64": base64.b64encode(file).decode()} for file in output.numpy()]}
+                self.send_response(200)
+            except tf.errors.InvalidArgumentError as error:
+                answer = {"error": error.message}
+                self.send_response(400)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("localhost", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"localhost:{server.server_address[1]}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def grpc_server(predict):
+    grpc = pytest.importorskip("grpc")
+    kinds = messages()
+
+    def answer(content, context):
+        request = kinds["PredictRequest"].FromString(content)
+        assert request.model_spec.name == "denoise"
+        inputs = {entry.key: tf.make_ndarray(tensor(entry.value)) for entry in request.inputs}
+        try:
+            outputs = predict(request.model_spec.signature_name, inputs)
+        except tf.errors.InvalidArgumentError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+        response = kinds["PredictResponse"](model_spec=request.model_spec)
+        response.outputs.add(key="another", value=tf.make_tensor_proto(1.5).SerializeToString())
+        for key, value in outputs.items():
+            response.outputs.add(key=key, value=tf.make_tensor_proto(value).SerializeToString())
+        return response.SerializeToString()
+
+    server = grpc.server(futures.ThreadPoolExecutor(1), options=[("grpc.max_receive_message_length", -1)])
+    service = grpc.method_handlers_generic_handler(
+        "tensorflow.serving.PredictionService", {"Predict": grpc.unary_unary_rpc_method_handler(answer)}
+    )
+    server.add_generic_rpc_handlers((service,))
+    port = server.add_insecure_port("localhost:0")
+    server.start()
+    yield f"localhost:{port}"
+    server.stop(None)
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def ask(request):
+    """Restores encoded pictures by a protocol."""
+    server = request.getfixturevalue("rest" if request.param == "rest" else "grpc_server")
+    function = {"rest": client.restore_by_rest, "grpc": client.restore_by_grpc}[request.param]
+    return lambda files, **options: function(files, server=server, **options)
+
+
+def encoded(picture):
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def test_restores_pictures_of_several_sizes(ask, model):
+    random = np.random.default_rng(0)
+    pictures = [Image.fromarray(random.integers(0, 256, shape, np.uint8)) for shape in ((20, 31, 3), (200, 150, 3))]
+    restored = ask([encoded(picture) for picture in pictures])
+    for picture, file in zip(pictures, restored, strict=True):
+        expected = np.asarray(restore(model, picture)).astype(int)
+        assert np.abs(expected - np.asarray(picture)).mean() > 3
+        assert np.abs(np.asarray(Image.open(io.BytesIO(file))) - expected).max() <= 1  # float32 rounds another way
+
+
+def test_bytes_that_are_no_picture_are_refused_and_the_next_are_not(ask):
+    with pytest.raises(ValueError, match="Unknown image file format"):
+        ask([b"no picture"])
+    assert len(ask([encoded(Image.new("RGB", (5, 4)))])) == 1
+
+
+def test_no_server():
+    for function in (client.restore_by_rest, client.restore_by_grpc):
+        with pytest.raises(OSError, match="localhost:9|refused"):
+            function([b""], server="localhost:9", timeout=5)
+
+
+def test_the_program(rest, model, photos, tmp_path):
+    command = [sys.executable, str(CLIENT), "--server", rest]
+    photo, restored = str(photos / "photo0.png"), tmp_path / "restored.png"
+    done = subprocess.run([*command, photo, str(restored)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with Image.open(photo) as picture:
+        expected = np.asarray(restore(model, picture)).astype(int)
+    assert np.abs(np.asarray(Image.open(restored)) - expected).max() <= 1
+    done = subprocess.run([*command, str(CLIENT), str(tmp_path / "no.png")], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "refused the request (400)" in done.stderr
+    assert not (tmp_path / "no.png").exists()
