@@ -3,10 +3,12 @@
 import csv
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import ai_edge_litert
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -32,7 +34,11 @@ def network(**options):
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True)
+    return run_program(sys.executable, *arguments)
+
+
+def run_program(*arguments):
+    return subprocess.run([*map(str, arguments)], capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("size", [None, (88, 96)])
@@ -77,6 +83,54 @@ def test_litert_refuses_other_files(tmp_path, photos):
     done = run(EXPORT / "litert" / "restore.py", tmp_path / "model.tflite", photos / "photo0.png", tmp_path / "out.png")
     assert done.returncode != 0
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.fixture(scope="module")
+def c_program(tmp_path_factory):
+    """export/c/restore.c, compiled against the library of LiteRT's wheel."""
+    compiler, library = shutil.which("cc"), Path(ai_edge_litert.__file__).parent / "libLiteRt.so"
+    if not compiler or not library.exists():
+        pytest.skip("no C compiler, or no C library in this LiteRT")
+    program = tmp_path_factory.mktemp("c") / "restore"
+    source = [EXPORT / "c" / "restore.c", library, f"-Wl,-rpath,{library.parent}"]
+    subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", "-O2", *source, "-o", program], check=True)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("channels", "downsample_at", "quantize", "limit"),
+    [(1, (), None, 0), (1, (1,), "float16", 1), (3, (1,), None, 0), (1, (1,), "int8", 4), (3, (1, 3), "dynamic", 2)],
+)
+def test_the_c_program_restores_as_the_package_does(channels, downsample_at, quantize, limit, c_program, tmp_path):
+    model = network(filters=16, channels=channels, downsample_at=downsample_at)
+    samples = calibration(channels) if quantize == "int8" else None
+    export_tflite(model, tmp_path / "model.tflite", quantize=quantize, calibration=samples)
+    for shape in ((61, 90, 3), (2, 3, 3), *([(33, 51)] if channels == 1 else [])):
+        pixels = np.random.default_rng(0).integers(90, 160, shape, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photo.ppm")
+        done = run_program(c_program, *(tmp_path / name for name in ("model.tflite", "photo.ppm", "out.ppm")))
+        assert done.returncode == 0, done.stderr
+        restored = np.asarray(Image.open(tmp_path / "out.ppm")).astype(int)
+        expected = restore(model, pixels)
+        assert np.abs(expected.astype(int) - pixels).mean() > 1
+        assert np.abs(restored - expected).max() <= limit
+
+
+def test_the_c_program_names_what_it_cannot_take(c_program, photos, tmp_path):
+    model, photo = tmp_path / "model.tflite", tmp_path / "photo.ppm"
+    Image.new("RGB", (8, 8)).save(photo)
+    export_tflite(network(filters=4), model, size=(32, 32))
+    attempts = [((model, photo), "a file of fixed size"), ((photo, photo), "not a TFLite file")]
+    export_tflite(network(filters=4), tmp_path / "any.tflite", metadata={"color": "luminance"})
+    attempts.append(((tmp_path / "any.tflite", photo), "takes a PGM picture"))
+    attempts.append(((tmp_path / "any.tflite", photos / "photo0.png"), "not a binary PPM or PGM picture"))
+    (tmp_path / "short.ppm").write_bytes(photo.read_bytes()[:-1])
+    attempts.append(((tmp_path / "any.tflite", tmp_path / "short.ppm"), "ends too early"))
+    for files, words in attempts:
+        done = run_program(c_program, *files, tmp_path / "out.ppm")
+        assert done.returncode == 1
+        assert words in done.stderr
+    assert not (tmp_path / "out.ppm").exists()
 
 
 NAME = "red10-fast-denoise-blind-gray-v3"
