@@ -1,0 +1,82 @@
+// Restores photos on Android with NAME-256x256-float16.tflite of keras_rednet, through LiteRT's CompiledModel.
+//
+//     dependencies { implementation("com.google.ai.edge.litert:litert:2.3.0") }
+//
+//     Rednet(context, "denoise-256x256-float16.tflite", channels = 3, halo = 58).use { it.restore(bitmap) }
+//
+// `channels` and `halo` stand in the .json beside the file. A network of one channel restores R, G and B each by itself;
+// one for luminance does not belong here. The photo must be at least 256 pixels wide and high. This file was not compiled
+// where it was written; export/litert/restore.py, which cuts tiles in the same way, and export/c/restore.c are tested.
+package keras.rednet
+
+import android.content.Context
+import android.graphics.Bitmap
+import android.graphics.Color
+import com.google.ai.edge.litert.Accelerator
+import com.google.ai.edge.litert.CompiledModel
+import kotlin.math.roundToInt
+
+class Rednet(
+    context: Context,
+    asset: String,
+    private val channels: Int,
+    private val halo: Int,
+    private val side: Int = 256,
+    accelerator: Accelerator = Accelerator.CPU,
+) : AutoCloseable {
+    private val model = CompiledModel.create(context.assets, asset, CompiledModel.Options(accelerator))
+    private val inputs = model.createInputBuffers()
+    private val outputs = model.createOutputBuffers()
+
+    fun restore(photo: Bitmap): Bitmap {
+        require(photo.width >= side && photo.height >= side) { "The photo must be at least $side x $side pixels." }
+        val (width, height) = photo.width to photo.height
+        val pixels = IntArray(width * height).also { photo.getPixels(it, 0, width, 0, 0, width, height) }
+        val restored = pixels.copyOf()
+        for (y in spans(height)) for (x in spans(width)) {
+            val tile = IntArray(side * side) { pixels[(y.window + it / side) * width + x.window + it % side] }
+            val done = restoreTile(tile)
+            for (row in y.begin until y.end) for (column in x.begin until x.end) {
+                restored[row * width + column] = done[(row - y.window) * side + column - x.window]
+            }
+        }
+        return Bitmap.createBitmap(restored, width, height, Bitmap.Config.ARGB_8888)
+    }
+
+    private fun restoreTile(tile: IntArray): IntArray {
+        val planes = Array(3) { c -> FloatArray(tile.size) { (tile[it] shr (16 - 8 * c) and 255) / 255f } }
+        if (channels == 1) {
+            for (plane in planes) run(plane).copyInto(plane)
+        } else {
+            val done = run(FloatArray(3 * tile.size) { planes[it % 3][it / 3] })
+            for (i in done.indices) planes[i % 3][i / 3] = done[i]
+        }
+        return IntArray(tile.size) { i ->
+            val (red, green, blue) = planes.map { (255 * it[i]).roundToInt().coerceIn(0, 255) }
+            Color.argb(Color.alpha(tile[i]), red, green, blue)
+        }
+    }
+
+    private fun run(values: FloatArray): FloatArray {
+        inputs[0].writeFloat(values)
+        model.run(inputs, outputs)
+        return outputs[0].readFloat()
+    }
+
+    /** Where a tile starts, and from where to where its pixels are those of the whole photo. */
+    private class Span(val window: Int, val begin: Int, val end: Int)
+
+    private fun spans(size: Int): List<Span> {
+        if (size == side) return listOf(Span(0, 0, size))
+        val step = side - 2 * halo
+        val count = (size - 2 * halo + step - 1) / step
+        // Even starts keep a network of stride 2 on the grid of the whole photo. The last tile of an odd size is off it,
+        // which changes its pixels a little.
+        val starts = List(count) { if (it == count - 1) size - side else it * (size - side) / (count - 1) / 2 * 2 }
+        return starts.mapIndexed { i, start ->
+            Span(start, if (i == 0) 0 else start + halo, if (i == count - 1) size else starts[i + 1] + halo)
+        }
+    }
+
+    override fun close() = model.close()
+}
