@@ -7,6 +7,7 @@ from conftest import RECORD
 from test_model import with_random_weights
 
 from keras_rednet import RED10, RED30, REDNet, weights
+from recipes.recipe import BUILDERS
 
 COMPLETE = {**RECORD, "validation_psnr": {"sigma 30": 27.5}}
 
@@ -129,7 +130,7 @@ def test_shipped_weights_load_and_have_their_record(name):
     network = record["network"]
     assert set(weights.RECORD_KEYS) <= set(record)
     build = {key: network[key] for key in ("level", "channels", "filters")}
-    model = {10: RED10, 30: RED30}[network["depth"]](network["task"], downsample_at=network["downsample_at"], **build)
+    model = BUILDERS[network["depth"]](network["task"], downsample_at=network["downsample_at"], **build)
     assert model.count_params() == record["parameters"]
     assert not {"302003.jpg", "12003.jpg", "67079.jpg", "t65.bmp"} & set(record["training_images"])
     assert not set(record["training_images"]) & set(record["validation_images"])
