@@ -26,7 +26,9 @@ def test_the_curves_of_a_figure_are_different_networks_or_patches(figure):
 def test_draws_a_figure(figure, photos, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     curves = dict(list(ablations.FIGURES[figure].items())[:2])
-    curves = {label: dataclasses.replace(recipe, filters=2, patch_size=32) for label, recipe in curves.items()}
+    curves = {
+        label: dataclasses.replace(recipe, depth=10, filters=2, patch_size=32) for label, recipe in curves.items()
+    }
     monkeypatch.setitem(ablations.FIGURES, figure, curves)
     ablations.ablate(figure, train.split([photos]), 0.01, tmp_path)
     assert np.ptp(np.asarray(Image.open(tmp_path / f"{figure}.png").convert("L"))) > 100
