@@ -16,12 +16,13 @@ test: .venv/test
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
 
-# An 8-bit file that loses too much is left out, which is no reason to stop.
+# An 8-bit file that loses too much is left out, which is no reason to stop; nor is a machine without npm.
 release: .venv/test
 	$(BIN)/python -m export.saved_model --out dist
 	$(BIN)/python -m export.tflite --data $(KERAS_REDNET_DATA)/bsds500/train --out dist
 	-$(BIN)/python -m export.parity dist --data $(KERAS_REDNET_DATA)
 	$(BIN)/python -m export.card dist
+	-$(BIN)/python -m export.page dist
 
 .venv/demo: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

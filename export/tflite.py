@@ -3,7 +3,7 @@
 The folder holds clean images, which are corrupted to calibrate 8-bit files; no test images. Of each network:
 
     NAME-float32.tflite, NAME-float16.tflite, NAME-dynamic.tflite, NAME-int8.tflite    any size: Android, iOS, desktop
-    NAME-256x256-float16.tflite, NAME-256x256-int8.tflite                              browsers and GPU delegates
+    NAME-512x512-float16.tflite, NAME-512x512-int8.tflite                              browsers and GPU delegates
 
 and beside each the JSON that stands in it. `python -m export.parity` then scores them.
 """
@@ -20,7 +20,7 @@ from recipes import train
 from recipes.evaluate import network
 from recipes.recipe import stem
 
-SIDE = 256
+SIDE = 512
 KINDS = {
     "float32": {},
     "float16": {"quantize": "float16"},
@@ -29,7 +29,8 @@ KINDS = {
     f"{SIDE}x{SIDE}-float16": {"quantize": "float16", "size": (SIDE, SIDE)},
     f"{SIDE}x{SIDE}-int8": {"quantize": "int8", "size": (SIDE, SIDE)},
 }
-PATCH, PATCHES = 96, 100  # of the calibration; as many pixels where the size is fixed
+PATCH, PATCHES = 96, 100  # of the calibration
+LARGEST = 256
 
 
 def build(name, images, out, kinds=tuple(KINDS)):
@@ -61,19 +62,25 @@ def build(name, images, out, kinds=tuple(KINDS)):
 
 
 def samples(recipe, images, side):
-    """Yields corrupted patches as a camera would store them, float32 [side, side, c] in steps of 1/255."""
+    """Yields corrupted patches as a camera would store them, float32 [side, side, c] in steps of 1/255.
+
+    Sides beyond LARGEST are filled with the mirror image: few photographs of a training set are as large.
+    """
+    patch = min(side, LARGEST)
     patches = dataset.training_patches(
-        dataset.from_files(dataset.usable(images, patch_size=side)),
+        dataset.from_files(dataset.usable(images, patch_size=patch)),
         recipe.corruption,
         color=recipe.color,
-        patch_size=side,
+        patch_size=patch,
         patches_per_image=1,
         batch_size=1,
         epoch=tf.Variable(0, dtype=tf.int64, trainable=False),
         seed=0,
     )
-    for corrupted, _ in patches.take(max(1, PATCHES * PATCH**2 // side**2)):
-        yield np.rint(255 * np.clip(corrupted[0], 0, 1)) / 255
+    border = (0, side - patch)
+    for corrupted, _ in patches.take(max(1, PATCHES * PATCH**2 // patch**2)):
+        pixels = np.rint(255 * np.clip(corrupted[0], 0, 1)) / 255
+        yield np.pad(pixels, (border, border, (0, 0)), "symmetric")
 
 
 def main(arguments=None):

@@ -50,6 +50,7 @@ LEVELS = {
     "recipes.demo": 8,
     "recipes.ship": 8,
     "keras_rednet.cli": 13,
+    "export.page": 0,
     "export.litert.restore": 0,  # imports nothing of ours
     "export.serving.client": 0,
     "export.card": 14,

@@ -1,0 +1,133 @@
+// The page: takes a photo, has the worker restore it, shows both.
+
+const $ = (id) => document.getElementById(id);
+const PIXELS = 2 ** 28; // more than this no browser's canvas holds
+let photo = null; // {name, width, height, bytes}
+let worker = null;
+let busy = false;
+
+fetch("models/models.json")
+  .then((answer) => answer.json())
+  .then((models) => {
+    for (const option of $("task").options) option.disabled = !models.some((model) => model.task === option.value);
+    for (const option of $("precision").options) {
+      option.disabled = !models.some((model) => model.precision === option.value);
+    }
+    for (const id of ["task", "precision"]) {
+      const usable = [...$(id).options].find((option) => !option.disabled);
+      if ($(id).selectedOptions[0].disabled && usable) $(id).value = usable.value;
+    }
+    $("scale").parentElement.hidden = $("task").value !== "super_resolution";
+  })
+  .catch(() => say("The list of networks, models/models.json, could not be read. Is the page served over http?"));
+
+if (navigator.gpu) $("accelerator").parentElement.hidden = false;
+$("file").addEventListener("change", () => take($("file").files[0]));
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  take(event.dataTransfer.files[0]);
+});
+for (const id of ["task", "scale", "precision", "accelerator"]) {
+  $(id).addEventListener("change", () => {
+    $("scale").parentElement.hidden = $("task").value !== "super_resolution";
+    restore();
+  });
+}
+$("slider").addEventListener("input", () => $("pictures").style.setProperty("--share", `${$("slider").value}%`));
+$("stop").addEventListener("click", () => {
+  idle();
+  say("Stopped.");
+});
+$("save").addEventListener("click", async () => {
+  const blob = await new Promise((resolve) => $("after").toBlob(resolve, "image/png"));
+  const link = Object.assign(document.createElement("a"), {
+    href: URL.createObjectURL(blob),
+    download: `${photo.name.replace(/\.[^.]*$/, "")}-restored.png`,
+  });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+});
+
+async function take(file) {
+  if (!file) return;
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file, { premultiplyAlpha: "none" });
+  } catch {
+    say(`${file.name} is no picture that this browser can read.`);
+    return;
+  }
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext("2d");
+  context.drawImage(bitmap, 0, 0);
+  const { width, height, data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+  photo = { name: file.name, width, height, bytes: data };
+  restore();
+}
+
+function restore() {
+  if (!photo) return;
+  const task = $("task").value;
+  const scale = task === "super_resolution" ? Number($("scale").value) : 1;
+  if (scale ** 2 * photo.width * photo.height > PIXELS) {
+    say(`${scale * photo.width} x ${scale * photo.height} pixels are more than a browser can show.`);
+    return;
+  }
+  if (busy) idle();
+  worker ??= start();
+  busy = true;
+  $("pictures").hidden = $("save").hidden = true;
+  $("progress").hidden = $("stop").hidden = false;
+  $("progress").removeAttribute("value");
+  say(`Restoring ${photo.name} ...`);
+  const { width, height, bytes } = photo;
+  const [precision, accelerator] = [$("precision").value, $("accelerator").value];
+  worker.postMessage({ task, scale, precision, accelerator, width, height, bytes });
+}
+
+function start() {
+  const started = new Worker("worker.js");
+  started.onerror = (event) => fail(event.message || "The worker could not be started.");
+  started.onmessage = ({ data }) => {
+    if (data.error) fail(data.error);
+    else if (data.tiles) progress(data.tile, data.tiles);
+    else show(data);
+  };
+  return started;
+}
+
+function progress(tile, tiles) {
+  Object.assign($("progress"), { max: tiles, value: tile });
+  say(`Restoring ${photo.name}: tile ${tile} of ${tiles}`);
+}
+
+function show({ width, height, before, after }) {
+  busy = false;
+  idle();
+  for (const [id, bytes] of [["before", before], ["after", after]]) {
+    Object.assign($(id), { width, height });
+    $(id).getContext("2d").putImageData(new ImageData(bytes, width, height), 0, 0);
+  }
+  $("pictures").hidden = $("save").hidden = false;
+  say(`${photo.name}: ${width} x ${height} pixels. Left of the line as it was, right of it restored.`);
+}
+
+function fail(words) {
+  idle();
+  say(`Not restored: ${words}`);
+}
+
+/** Hides the progress; a worker that is at work ends, one that is done keeps its network for the next photo. */
+function idle() {
+  if (busy) {
+    worker.terminate();
+    worker = null;
+    busy = false;
+  }
+  $("progress").hidden = $("stop").hidden = true;
+}
+
+function say(words) {
+  $("message").textContent = words;
+}

@@ -1,0 +1,176 @@
+"""The web page, in a headless Chromium, gives the package's pixels and asks nobody else for anything."""
+
+import functools
+import http.server
+import json
+import re
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_export import network
+
+from export import page
+from keras_rednet import export_tflite, restore, upscale
+
+api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+if CHROMIUM is None or shutil.which("npm") is None:
+    pytest.skip("Chromium or npm is missing", allow_module_level=True)
+
+SIZE = (88, 96)
+MODELS = {
+    "gray": network(filters=4, downsample_at=(1,)),
+    "rgb": network(filters=4, channels=3, downsample_at=(1,)),
+    "luminance": network(filters=4),
+}
+JOBS = (("denoise", "gray"), ("denoise", "rgb"), ("super_resolution", "luminance"), ("deblock", "luminance"))
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Serves the page and returns its address."""
+    folder = tmp_path_factory.mktemp("dist")
+    for task, color in JOBS:
+        about = {"task": task, "color": color}
+        path = folder / f"red30-fast-{task}-{color}.tflite"
+        export_tflite(MODELS[color], path, size=SIZE, quantize="float16", metadata=about)
+    export_tflite(MODELS["gray"], folder / "red30-fast-any-size.tflite", metadata={"task": "denoise", "color": "gray"})
+    assert len(page.build(folder, folder / "web")) == len(JOBS)
+    handler = functools.partial(Quiet, directory=folder / "web")
+    with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with api.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def tab(browser, site):
+    """The page, loaded; no error may be shown in its console, and no request may leave for elsewhere."""
+    opened = browser.new_page()
+    errors, requests = [], []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.goto(site)
+    api.expect(opened.locator("option[value=int8]")).to_be_disabled()  # models.json has been read
+    yield opened
+    opened.close()
+    assert errors == []
+    assert {url.split("/")[2] for url in requests if not url.startswith(("blob:", "data:"))} == {site.split("/")[2]}
+
+
+def restored(tab, photo):
+    """Gives the page a photo and returns what it shows: the restored pixels, uint8 [h, w, 4], and its words."""
+    tab.set_input_files("#file", photo)
+    api.expect(tab.locator("#message")).to_contain_text(re.compile("right of it restored|Not restored"), timeout=60_000)
+    assert tab.is_visible("#save"), tab.text_content("#message")
+    pixels = tab.evaluate(
+        """() => {
+            const canvas = document.getElementById("after");
+            const {data, width, height} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            return [width, height, [...data]];
+        }"""
+    )
+    return np.array(pixels[2], np.uint8).reshape(pixels[1], pixels[0], 4)
+
+
+def photograph(path, shape):
+    pixels = np.random.default_rng(0).integers(90, 160, shape, np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def assert_same(received, expected, before):
+    difference = np.abs(received.astype(int) - expected)
+    assert difference.max() <= 1
+    assert np.mean(difference > 0) < 0.01
+    assert np.abs(expected.astype(int) - before).max() > 3
+
+
+@pytest.mark.parametrize("size", [(123, 150), (60, 201)])
+def test_denoises_colour_in_tiles(tab, tmp_path, size):
+    photo = photograph(tmp_path / "photo.png", (*size, 3))
+    received = restored(tab, tmp_path / "photo.png")
+    assert received.shape == (*size, 4)
+    inner = np.s_[: size[0] - 24, :]  # a picture smaller than the file is reflected, which its border sees
+    assert_same(received[..., :3][inner], restore(MODELS["rgb"], photo)[inner], photo[inner])
+    assert (received[..., 3] == 255).all()
+
+
+def test_denoises_gray(tab, tmp_path):
+    photo = photograph(tmp_path / "photo.png", (100, 97))
+    received = restored(tab, tmp_path / "photo.png")
+    assert_same(received[..., 0], restore(MODELS["gray"], photo), photo)
+    assert (received[..., :1] == received[..., :3]).all()
+
+
+def test_deblocks_the_luminance(tab, tmp_path):
+    photo = photograph(tmp_path / "photo.png", (123, 150, 3))
+    tab.select_option("#task", "deblock")
+    received = restored(tab, tmp_path / "photo.png")
+    assert_same(received[..., :3], restore(MODELS["luminance"], photo, color="luminance"), photo)
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_enlarges(tab, tmp_path, scale):
+    photo = photograph(tmp_path / "photo.png", (61, 75, 3))
+    tab.select_option("#task", "super_resolution")
+    tab.select_option("#scale", str(scale))
+    received = restored(tab, tmp_path / "photo.png")
+    size = (scale * 61, scale * 75)
+    assert_same(received[..., :3], upscale(MODELS["luminance"], photo, size), photo.repeat(scale, 0).repeat(scale, 1))
+
+
+def test_a_file_that_is_no_picture(tab, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    tab.set_input_files("#file", tmp_path / "broken.png")
+    api.expect(tab.locator("#message")).to_have_text("broken.png is no picture that this browser can read.")
+    assert restored(tab, _photo(tmp_path)).shape == (100, 97, 4)  # the next one works
+
+
+def test_a_network_that_cannot_be_loaded(tab, tmp_path):
+    tab.route("**/*.tflite", lambda route: route.fulfill(status=404))
+    tab.set_input_files("#file", _photo(tmp_path))
+    api.expect(tab.locator("#message")).to_contain_text("Not restored:", timeout=60_000)
+
+
+def test_the_slider_and_the_file(tab, tmp_path):
+    received = restored(tab, _photo(tmp_path))
+    tab.fill("#slider", "20")
+    assert "20%" in tab.evaluate("getComputedStyle(document.getElementById('after')).clipPath")
+    with tab.expect_download() as download:
+        tab.click("#save")
+    assert download.value.suggested_filename == "photo-restored.png"
+    with Image.open(download.value.path()) as saved:
+        np.testing.assert_array_equal(np.asarray(saved.convert("RGBA")), received)
+
+
+def _photo(folder):
+    photograph(folder / "photo.png", (100, 97))
+    return folder / "photo.png"
+
+
+def test_builds_from_files_of_fixed_size_only(tmp_path):
+    with pytest.raises(ValueError, match=r"must hold TFLite files of fixed size called red30-fast-\*"):
+        page.build(tmp_path, tmp_path / "web")
+    for name in ("a", "b"):
+        about = {"task": "denoise", "color": "gray", "precision": "int8", "size": [8, 8]}
+        (tmp_path / f"red30-fast-{name}.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=r"takes one file. Received: red30-fast-a.tflite and red30-fast-b.tflite"):
+        page.build(tmp_path, tmp_path / "web")
+    assert not (tmp_path / "web").exists()
