@@ -30,7 +30,6 @@ KINDS = {
     f"{SIDE}x{SIDE}-int8": {"quantize": "int8", "size": (SIDE, SIDE)},
 }
 PATCH, PATCHES = 96, 100  # of the calibration
-LARGEST = 256
 
 
 def build(name, images, out, kinds=tuple(KINDS)):
@@ -54,33 +53,27 @@ def build(name, images, out, kinds=tuple(KINDS)):
     for kind in kinds:
         options = dict(KINDS[kind])
         if options.get("quantize") == "int8":
-            options["calibration"] = samples(recipe, images, options.get("size", (PATCH,))[0])
+            options["calibration"] = samples(recipe, images)
         paths.append(out / f"{name}-{kind}.tflite")
         described = export_tflite(network(name), paths[-1], metadata=about, **options)
         print(f"{paths[-1]}  {paths[-1].stat().st_size:,} bytes  {described['precision']}", flush=True)
     return paths
 
 
-def samples(recipe, images, side):
-    """Yields corrupted patches as a camera would store them, float32 [side, side, c] in steps of 1/255.
-
-    Sides beyond LARGEST are filled with the mirror image: few photographs of a training set are as large.
-    """
-    patch = min(side, LARGEST)
+def samples(recipe, images):
+    """Yields corrupted patches as a camera would store them, float32 [PATCH, PATCH, c] in steps of 1/255."""
     patches = dataset.training_patches(
-        dataset.from_files(dataset.usable(images, patch_size=patch)),
+        dataset.from_files(dataset.usable(images, patch_size=PATCH)),
         recipe.corruption,
         color=recipe.color,
-        patch_size=patch,
+        patch_size=PATCH,
         patches_per_image=1,
         batch_size=1,
         epoch=tf.Variable(0, dtype=tf.int64, trainable=False),
         seed=0,
     )
-    border = (0, side - patch)
-    for corrupted, _ in patches.take(max(1, PATCHES * PATCH**2 // patch**2)):
-        pixels = np.rint(255 * np.clip(corrupted[0], 0, 1)) / 255
-        yield np.pad(pixels, (border, border, (0, 0)), "symmetric")
+    for corrupted, _ in patches.take(PATCHES):
+        yield np.rint(255 * np.clip(corrupted[0], 0, 1)) / 255
 
 
 def main(arguments=None):

@@ -11,6 +11,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
@@ -24,6 +25,9 @@ from keras_rednet.weights import written_whole
 QUANTIZE = (None, "float16", "dynamic", "int8")
 METADATA = "keras_rednet"
 OPERATORS = {"CONV_2D", "ADD", "PAD", "DEPTH_TO_SPACE", "RELU", "MINIMUM", "QUANTIZE", "DEQUANTIZE"}
+LARGEST = 256  # pixels of a calibration image
+COVERED = 99.99  # percent of its values lie within the 8-bit range of a feature map
+VALUES = 2_000_000  # of a feature map, from which its range is taken
 
 
 def export_tflite(model, path, *, quantize=None, calibration=None, size=None, metadata=None):
@@ -35,7 +39,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
         quantize: None (float32), "float16" (half the size), "dynamic" (8-bit weights, float32 images) or "int8"
             (8-bit arithmetic; with `size=None` the images are uint8, plain pixels).
         calibration: for "int8", corrupted images as the network will meet them, an iterable of float32 [h, w, c] in
-            [0, 1], rounded to 8 bits as pixels are; any sizes, cropped to the multiple or to `size`.
+            [0, 1], rounded to 8 bits as pixels are; any sizes, of larger ones the middle 256x256 pixels count.
         size: (height, width) of the images, or None for any size. Browsers and GPU delegates need a fixed one; those
             files take and give float32 whatever `quantize` is.
         metadata: dict of more to write into the metadata: task, level, licence and the like.
@@ -60,7 +64,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
         raise ValueError(
             f"`size` must be (height, width), multiples of {multiple} pixels, or None. Received: size={size!r}."
         )
-    samples = _samples(calibration, model.input_shape[-1], multiple, size) if quantize == "int8" else None
+    samples = _samples(calibration, model.input_shape[-1], multiple) if quantize == "int8" else None
     content = _converted(model, quantize, samples, size)
     described = {**_description(model, quantize, size), **(metadata or {})}
     content = _with_metadata(content, described)
@@ -93,10 +97,14 @@ def _converted(model, quantize, samples, size):
     graph = fold(model)
     module = tf.Module()
     module.weights = [variable.value for variable in graph.variables]
+    if quantize == "int8":
+        pixels, inner = EightBits(0, 1), _with_ranges(graph, samples)
     shape = (1, *(size or (None, None)), model.input_shape[-1])
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, "image")])
     def restored(image):
+        if quantize == "int8":
+            return {"restored": pixels(inner(pixels(image), training=False))}
         return {"restored": tf.minimum(tf.nn.relu(graph(image, training=False)), 1)}
 
     with tempfile.TemporaryDirectory() as folder:
@@ -106,46 +114,59 @@ def _converted(model, quantize, samples, size):
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if quantize == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        if quantize == "int8":
-            converter.representative_dataset = lambda: (("restore", {"image": sample[None]}) for sample in samples)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            if size is None:
-                converter.inference_input_type = converter.inference_output_type = tf.uint8
+        if quantize == "int8" and size is None:
+            converter.inference_input_type = converter.inference_output_type = tf.uint8
         content = converter.convert()
-    content = _without_minimum(content) if quantize == "int8" else content
     if unknown := set(operators(content)) - OPERATORS:
         raise RuntimeError(f"The converter made operators {sorted(unknown)}. Expected only {sorted(OPERATORS)}.")
     return content
 
 
-def _without_minimum(content):
-    """Lets the last sum write what the minimum with 1 writes: 8-bit numbers of that range end at 1 by themselves.
+class EightBits(keras.layers.Layer):
+    """Rounds to the 256 numbers that represent a range: where the converter finds it, it computes with 8 bits."""
 
-    No accelerated kernel takes an 8-bit minimum, so it would cut the network into pieces.
+    def __init__(self, least, greatest, **kwargs):
+        super().__init__(**kwargs)
+        self.least, self.greatest = least, greatest
+
+    def call(self, image):
+        return tf.quantization.fake_quant_with_min_max_args(image, self.least, self.greatest)
+
+
+def _with_ranges(graph, samples):
+    """Returns a deployment graph that rounds what its layers give to 8 bits.
+
+    The ranges leave out the rarest values. They are a hundredth of a percent but twice as large as the rest, and cost
+    every other value a bit: the converter's own calibration, from the least to the greatest, lost 0.36 dB of Set12 at
+    sigma 10 with the fast RED30.
     """
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    (graph,) = model.subgraphs
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    (minimum,) = (o for o in graph.operators if codes[o.opcodeIndex] == schema.BuiltinOperator.MINIMUM)
-    (total,) = (o for o in graph.operators if o.outputs[0] == minimum.inputs[0])
-    total.outputs = minimum.outputs
-    graph.operators.remove(minimum)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    inner = [layer for layer in graph.layers[1:] if layer is not graph.layers[-1]]  # not the image, nor the restored
+    probe = keras.Model(graph.input, [layer.output for layer in inner])
+    random = np.random.default_rng(0)
+    values = [[] for _ in inner]
+    for sample in samples:
+        for found, feature_map in zip(values, probe(sample[None], training=False), strict=True):
+            found.append(random.choice(np.ravel(feature_map), VALUES // len(samples)))
+    tails = [np.percentile(np.concatenate(found), (100 - COVERED, COVERED)) for found in values]
+    ranges = {layer.name: (min(0.0, low), max(1e-3, high)) for layer, (low, high) in zip(inner, tails, strict=True)}
+
+    def call(layer, *args, **kwargs):
+        result = layer(*args, **kwargs)
+        return EightBits(*ranges[layer.name])(result) if layer.name in ranges else result
+
+    return keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
 
 
-def _samples(calibration, channels, multiple, size):
+def _samples(calibration, channels, multiple):
     """Returns the calibration images, cropped to what the graph takes."""
     if calibration is None:
         raise ValueError("`calibration` must be corrupted images when quantize='int8'. Received: None.")
     samples = []
     for image in calibration:
         image = np.asarray(image, np.float32)
-        height, width = size or (side // multiple * multiple for side in image.shape[:2])
-        fits = image.ndim == 3 and image.shape[2] == channels and min(height, width) > 0
-        if not fits or image.shape[0] < height or image.shape[1] < width:
-            wanted = f"{height}x{width}" if size else f"{multiple}x{multiple}"
+        if image.ndim != 3 or image.shape[2] != channels or min(image.shape[:2]) < multiple:
             raise ValueError(
-                f"`calibration` must hold images [h, w, {channels}] of at least {wanted} pixels. "
+                f"`calibration` must hold images [h, w, {channels}] of at least {multiple}x{multiple} pixels. "
                 f"Received: shape={image.shape}."
             )
         if not (image.min() >= 0 and image.max() <= 1):
@@ -153,10 +174,16 @@ def _samples(calibration, channels, multiple, size):
                 "`calibration` must hold values in [0, 1]: other ranges spoil the quantization. "
                 f"Received: {image.min():.3g} to {image.max():.3g}."
             )
-        samples.append(image[:height, :width])
+        rows, columns = (_middle(side, multiple) for side in image.shape[:2])
+        samples.append(image[rows, columns])
     if not samples:
         raise ValueError("`calibration` must hold at least an image. Received: none.")
     return samples
+
+
+def _middle(side, multiple):
+    kept = min(side, LARGEST) // multiple * multiple
+    return slice((side - kept) // 2, (side - kept) // 2 + kept)
 
 
 def _description(model, quantize, size):
