@@ -1,0 +1,60 @@
+"""Pictures of what the fast networks do, for the README: `python -m recipes.before_after`.
+
+Corrupts the photograph that ships with the package, restores it, and draws a part of it corrupted, restored and clean
+into recipes/results/TASK.png, for every task that has shipped weights of the fast RED30.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_rednet import dataset, restore, weights
+from keras_rednet.metrics import psnr
+from keras_rednet.weights import written_whole
+from recipes import contact
+from recipes.demo import SAMPLE
+from recipes.evaluate import network
+from recipes.experiments import EXPERIMENTS
+
+RESULTS = Path(__file__).parent / "results"
+LEVELS = {"denoise": "30", "super_resolution": "3", "deblock": "10", "deblur": "disk", "inpaint": "text 20"}
+PART = np.s_[40:168, 120:248]  # the cat's eye
+ENLARGED = 2
+
+
+def picture(task):
+    """Returns the picture of a task, a PIL image, or None where it has no shipped network."""
+    channels = 1 if task in ("super_resolution", "deblock") else 3
+    experiment = next(e for e in EXPERIMENTS if (e.task, e.level) == (task, LEVELS[task]) and e.channels == channels)
+    networks = {name: record["network"] for name, record in weights.records().items()}
+    fast = {
+        name: n for name, n in networks.items() if (n["depth"], n["downsample_at"]) == (30, [1]) and experiment.fits(n)
+    }
+    if not fast:
+        return None
+    name = min(fast, key=lambda name: fast[name]["level"] != "blind")
+    clean = dataset.read_image(SAMPLE, color="rgb").astype(np.float32) / 255
+    multiple = experiment.protocols[0].multiple
+    clean = clean[: clean.shape[0] // multiple * multiple, : clean.shape[1] // multiple * multiple]
+    corrupted = np.asarray(experiment.corruption(clean, (0, 0)))
+    restored = restore(network(name), corrupted, color="channels" if channels == 3 else "luminance")
+    shown = {"corrupted": corrupted, "restored": restored, "original": clean}
+    row = {}
+    for title, image in shown.items():
+        score = f", {psnr(clean, np.clip(image, 0, 1), data_range=1):.2f} dB" if image is not clean else ""
+        row[f"{title}{score}"] = np.repeat(np.repeat(image[PART], ENLARGED, 0), ENLARGED, 1)
+    return contact.sheet({f"{task.replace('_', ' ')} {experiment.level}": row})
+
+
+def main():
+    dataset.keep_tensorflow_off_gpus()
+    for task in LEVELS:
+        image = picture(task)
+        if image is not None:
+            with written_whole(RESULTS / f"{task}.png") as path:
+                image.save(path, "PNG")
+            print(RESULTS / f"{task}.png")
+
+
+if __name__ == "__main__":
+    main()
