@@ -153,31 +153,50 @@ def _tiles(model, shape, tile):
     """
     multiple = size_multiple(model)
     halo = -(-receptive_radius(model) // multiple) * multiple
-    rows, columns = (_spans(size, _side(model, tile, halo), halo, multiple) for size in shape[:2])
+    padded = [-(-size // multiple) * multiple for size in shape[:2]]
+    grid = _grid(model, padded, tile, halo)
+    rows, columns = (_spans(*sizes, halo, multiple) for sizes in zip(shape[:2], padded, grid, strict=True))
     for row_window, row_keep, row_target in rows:
         for column_window, column_keep, column_target in columns:
             yield (row_window, column_window), (row_keep, column_keep), (row_target, column_target)
 
 
-def _side(model, tile, halo):
+def _grid(model, padded, tile, halo):
+    """Returns how many (rows, columns) of tiles cut an image of the padded size."""
     if tile is None:
-        return float("inf")
+        return 1, 1
     if tile == "auto":
-        filters = max(layer.filters for layer in model.layers if layer.name.startswith("conv"))
-        reduction = model.get_layer("conv1").strides[0]
-        return max(64, int((WINDOW_VALUES / filters) ** 0.5 * reduction) - 2 * halo)
+        return _cheapest_grid(model, padded, halo)
     if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
         raise ValueError(f"`tile` must be 'auto', None or a positive number of pixels. Received: tile={tile!r}.")
-    return tile
+    return [max(1, -(-(size - 2 * halo) // tile)) for size in padded]
 
 
-def _spans(size, side, halo, multiple):
+def _cheapest_grid(model, padded, halo):
+    """Returns the grid of fewest pixels to compute, halos included, among those whose windows fit in memory."""
+    (height, width), multiple = padded, size_multiple(model)
+    filters = max(layer.filters for layer in model.layers if layer.name.startswith("conv"))
+    reduction = model.get_layer("conv1").strides[0]
+    most = max(WINDOW_VALUES // filters * reduction**2, (64 + 2 * halo + multiple) ** 2)
+    costs = {}
+    for rows in range(1, height // 64 + 2):
+        window_height = _window(height, rows, halo, multiple)
+        side = max(multiple, most // window_height // multiple * multiple - 2 * halo)
+        columns = max(1, -(-(width - 2 * halo) // side))
+        costs[rows, columns] = rows * window_height * columns * _window(width, columns, halo, multiple)
+    return min(costs, key=costs.get)
+
+
+def _window(padded, count, halo, multiple):
+    """Returns the side of `count` equal windows that cover an axis and overlap by two halos."""
+    return -(-(padded + 2 * halo * (count - 1)) // (count * multiple)) * multiple
+
+
+def _spans(size, padded, count, halo, multiple):
     """Cuts one axis: a list of (window, keep, target) slices."""
-    padded = -(-size // multiple) * multiple
-    window = -(-(min(side, padded) + 2 * halo) // multiple) * multiple
-    if window >= padded:
+    if count == 1:
         return [(slice(0, padded), slice(0, size), slice(0, size))]
-    count = -(-(padded - 2 * halo) // (window - 2 * halo))
+    window = _window(padded, count, halo, multiple)
     starts = [round(i * (padded - window) / (count - 1) / multiple) * multiple for i in range(count)]
     cuts = [0, *(start + halo for start in starts[1:]), size]
     return [

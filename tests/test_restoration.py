@@ -9,6 +9,7 @@ from keras_rednet.color import rgb_to_ycbcr
 from keras_rednet.geometry import orient, restore_orientation
 from keras_rednet.model import REDNet, receptive_radius
 from keras_rednet.resize import resize
+from keras_rednet.restoration import WINDOW_VALUES, _tiles
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,21 @@ def test_any_tile_gives_the_same(gray_model, tile):
     np.testing.assert_allclose(
         restore(gray_model, image, tile=tile), whole(gray_model, image[..., None])[..., 0], atol=1e-5
     )
+
+
+@pytest.mark.parametrize("size", [(481, 321), (4, 4000), (4000, 6000), (700, 700), (65, 20000)])
+@pytest.mark.parametrize(("downsample_at", "waste"), [((), 1.35), ((1,), 1.35), ((5, 9), 2.3)])
+def test_auto_tiles_fit_in_memory_and_waste_little(size, downsample_at, waste):
+    model = REDNet(30, downsample_at=downsample_at)
+    windows = [window for window, _, _ in _tiles(model, size, "auto")]
+    pixels = [(rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in windows]
+    reduction = 2 if 1 in downsample_at else 1
+    assert max(pixels) * 64 / reduction**2 <= WINDOW_VALUES
+    assert sum(pixels) <= waste * np.prod(size)
+
+
+def test_a_picture_that_fits_in_memory_is_one_tile():
+    assert len(list(_tiles(REDNet(30), (481, 321), "auto"))) == 1
 
 
 @pytest.mark.parametrize("orientation", range(8))
