@@ -17,6 +17,7 @@ _MODULES = {
     "REDNet": "model",
     "restore": "restoration",
     "upscale": "restoration",
+    "load_tflite": "litert",
     "export_saved_model": "saved_model",
     "export_tflite": "tflite",
     "evaluate": "evaluation",

@@ -4,13 +4,20 @@ Only the standard library is imported until a command runs, so that `rednet --he
 """
 
 import argparse
+import collections
+import contextlib
 import dataclasses
+import os
 import sys
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TASKS = ("denoise", "super_resolution", "deblock", "deblur", "inpaint")
 LUMINANCE = ("super_resolution", "deblock")  # tasks whose one-channel networks restore the luminance only
+FAILURES = (ValueError, TypeError, OSError, MemoryError, RuntimeError, ImportError)  # of one picture; the rest go on
+ENGINES = ("keras", "litert")
 CALIBRATION, CALIBRATION_CROP = 100, 192  # pictures, and pixels of each side of them
 EPILOG = """\
 examples:
@@ -90,13 +97,23 @@ def _add_restoring(commands, name, task, description):
         metavar="OUT",
         help="the restored picture; a folder where PHOTO is a folder, there are several, or OUT ends in /",
     )
-    command.add_argument("--overwrite", action="store_true", help="replace pictures that are there already")
+    there = command.add_mutually_exclusive_group()
+    there.add_argument("--overwrite", action="store_true", help="replace pictures that are there already")
+    there.add_argument("--resume", action="store_true", help="leave out pictures that are there already")
+    command.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="keras",
+        help="litert: 8-bit weights, faster on a processor, a little less exact",
+    )
     command.add_argument("--orientations", type=int, choices=(1, 8), default=1, help="8: slower, slightly better")
     command.add_argument(
         "--tile", type=_pixels, default="auto", metavar="PIXELS", help="side of a tile; smaller ones need less memory"
     )
     command.add_argument(
-        "--weights", metavar="NAME", help="another network of `rednet weights`, or the weights.npz of a training run"
+        "--weights",
+        metavar="NAME",
+        help="another network of `rednet weights`, the weights.npz of a training run, or a .tflite file for any size",
     )
     command.set_defaults(run=_restore, task=task, level="blind", scale=None, size=None)
     return command
@@ -126,44 +143,113 @@ def _add_export(commands):
 
 
 def _restore(options):
-    jobs = _jobs(options.photos, options.output)
-    from rich.console import Console
-    from rich.progress import Progress
-
-    networks, failures = {}, 0
+    everything = _jobs(options.photos, options.output)
+    jobs = [job for job in everything if not (options.resume and job[1].exists())]
+    if len(jobs) < len(everything):
+        print(f"{len(everything) - len(jobs)} of {len(everything)} pictures are there already", flush=True)
+    networks = {}
     if options.weights:
-        networks[1] = networks[3] = _own_network(options)
+        with _quiet_libraries():
+            networks[1] = networks[3] = _own_network(options)
     elif options.task != "denoise":
         _network(options, 3, networks)  # before any picture is opened: there may be no weights
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        bar = progress.add_task("", total=len(jobs))
-        for source, target in jobs:
-            progress.update(bar, description=source.name)
-            start = time.perf_counter()
-            try:
-                _restore_file(source, target, options, networks)
-                print(f"{source} -> {target}  {time.perf_counter() - start:.1f} s", flush=True)
-            except (ValueError, TypeError, OSError, MemoryError, RuntimeError, ImportError) as error:
-                failures += 1
-                print(f"rednet: {_one_line(source, error)}", file=sys.stderr)
-            progress.advance(bar)
+    warnings.filterwarnings("ignore", module="PIL")  # of what it reads all the same
+    failures = _restore_files(jobs, options, networks)
     if failures:
         print(f"rednet: {failures} of {len(jobs)} pictures failed, {len(jobs) - failures} done", file=sys.stderr)
     return 1 if failures else 0
 
 
-def _restore_file(source, target, options, networks):
-    if target.exists() and not options.overwrite:
-        raise ValueError(f"{target} is there already: add --overwrite to replace it.")
-    from keras_rednet.pictures import check_format, read_picture, write_picture
+def _restore_files(jobs, options, networks):
+    """Restores pictures one after the other and returns how many failed.
 
+    A thread of its own reads the next picture meanwhile, and another writes the last one.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with _quiet_libraries():
+        import keras_rednet.pictures
+        import keras_rednet.restoration  # noqa: F401  here, where its thread is the only one
+
+    def finish(job, restored, error, seconds):
+        source, target = job
+        try:
+            if error:
+                raise error
+            _write(target, restored)
+            print(f"{source} -> {target}  {seconds:.1f} s", flush=True)
+        except FAILURES as failure:
+            print(f"rednet: {_one_line(source, failure)}", file=sys.stderr, flush=True)
+            error = failure
+        progress.advance(bar)
+        return error is not None
+
+    console, written = Console(stderr=True), []
+    progress = Progress(console=console, disable=not console.is_terminal, transient=True)
+    with progress, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        bar = progress.add_task("", total=len(jobs))
+        for job, reading in _one_ahead(reader, lambda job: _read(*job, options), jobs):
+            progress.update(bar, description=job[0].name)
+            start, restored, error = time.perf_counter(), None, None
+            try:
+                picture = reading.result()
+                network = _network(options, _channels(picture.image), networks)
+                restored = dataclasses.replace(picture, image=_restored(network, picture.image, options))
+            except FAILURES as failure:
+                error = failure
+            if written:
+                written[-1].result()  # never two restored pictures in memory
+            written.append(writer.submit(finish, job, restored, error, time.perf_counter() - start))
+    return sum(future.result() for future in written)
+
+
+@contextlib.contextmanager
+def _quiet_libraries():
+    """Keeps what TensorFlow's and LiteRT's C++ tell of their start, which no log level silences, off the terminal.
+
+    What Python writes to `sys.stderr` still gets there.
+    """
+    terminal, python_side = os.dup(2), sys.stderr
+    try:
+        if python_side is sys.__stderr__:
+            sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1)
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        sys.stderr = python_side
+
+
+def _one_ahead(executor, function, items):
+    """Yields (item, future of function(item)) for each item, when the next one has begun."""
+    begun = collections.deque()
+    for item in items:
+        begun.append((item, executor.submit(function, item)))
+        if len(begun) > 1:
+            yield begun.popleft()
+    yield from begun
+
+
+def _read(source, target, options):
+    from keras_rednet.pictures import check_format, read_picture
+
+    if target.exists() and not options.overwrite:
+        raise ValueError(f"{target} is there already: add --overwrite to replace it, or --resume to leave it.")
+    if source.exists() and not source.is_file():
+        raise ValueError(f"{source}: {'a folder that cannot be read' if source.is_dir() else 'not a file'}.")
     picture = read_picture(source)
     check_format(target, picture.image)  # before the work, not after it
-    network = _network(options, _channels(picture.image), networks)
-    restored = _restored(network, picture.image, options)
+    return picture
+
+
+def _write(target, picture):
+    from keras_rednet.pictures import write_picture
+
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(target, dataclasses.replace(picture, image=restored))
+    write_picture(target, picture)
 
 
 def _restored(network, image, options):
@@ -183,16 +269,33 @@ def _network(options, channels, networks):
 
     channels = channels if options.task == "denoise" else TASK_CHANNELS[options.task]
     if channels not in networks:
-        networks[channels] = RED30(options.task, level=options.level, channels=channels, downsample_at=(1,))
+        with _quiet_libraries():
+            model = RED30(options.task, level=options.level, channels=channels, downsample_at=(1,))
+            networks[channels] = _on_engine(model, options)
     return networks[channels]
 
 
 def _own_network(options):
     """Returns the network that --weights names, for the task of the command."""
-    network, record = _named_network(options.weights)
-    if record["recipe"]["task"] != options.task:
-        raise ValueError(f"{options.weights} is trained to {record['recipe']['task']}. Expected: {options.task}.")
+    if options.weights.endswith(".tflite"):
+        from keras_rednet.litert import read_tflite
+
+        network, metadata = read_tflite(options.weights)
+        task = metadata.get("task")
+    else:
+        model, record = _named_network(options.weights)
+        network, task = _on_engine(model, options), record["recipe"]["task"]
+    if task != options.task:
+        raise ValueError(f"{options.weights} is trained to {task}. Expected: {options.task}.")
     return network
+
+
+def _on_engine(model, options):
+    if options.engine == "keras":
+        return model
+    from keras_rednet.litert import to_litert
+
+    return to_litert(model)
 
 
 def _named_network(name):
@@ -234,12 +337,18 @@ def _jobs(photos, output):
 
 
 def _pictures(folder, output):
-    """Returns the picture files below `folder`; those in an output folder inside it are left out."""
+    """Returns the picture files below `folder`; those in an output folder inside it are left out.
+
+    Folders that cannot be read are among them, so that reading names them.
+    """
     from keras_rednet.pictures import SAVE_OPTIONS
 
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SAVE_OPTIONS and path.is_file())
+    unreadable = []
+    walk = os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename)))
+    files = [Path(parent) / name for parent, _, names in walk for name in names]
+    found = unreadable + [path for path in files if path.suffix.lower() in SAVE_OPTIONS]
     inside = output.resolve().is_relative_to(folder.resolve()) and output.resolve() != folder.resolve()
-    return [path for path in paths if not (inside and path.resolve().is_relative_to(output.resolve()))]
+    return sorted(path for path in found if not (inside and path.resolve().is_relative_to(output.resolve())))
 
 
 def _pixels(text):
@@ -276,6 +385,13 @@ def _export(options):
         raise ValueError(f"--quantize, --size and --calibration are for .tflite files. Received: -o {options.output}.")
     if tflite and options.output.exists() and not options.overwrite:
         raise ValueError(f"{options.output} is there already: add --overwrite to replace it.")
+    with _quiet_libraries():
+        _write_export(options, tflite)
+    print(f"{options.weights} -> {options.output}")
+    return 0
+
+
+def _write_export(options, tflite):
     network, record = _named_network(options.weights)
     task = record["recipe"]["task"]
     if not tflite:
@@ -297,8 +413,6 @@ def _export(options):
             calibration=_calibration(options.calibration, record["recipe"]) if options.quantize == "int8" else None,
             metadata=about,
         )
-    print(f"{options.weights} -> {options.output}")
-    return 0
 
 
 def _calibration(folder, recipe):

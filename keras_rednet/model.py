@@ -249,6 +249,18 @@ def receptive_radius(model):
     return radius
 
 
+def halo(model):
+    """Returns the receptive radius rounded up to a multiple of the total stride, in pixels: what tiles overlap by."""
+    multiple = size_multiple(model)
+    return -(-receptive_radius(model) // multiple) * multiple
+
+
+def values_per_pixel(model):
+    """Returns how many values the largest feature maps have for each pixel of the image."""
+    filters = max(layer.filters for layer in model.layers if layer.name.startswith("conv"))
+    return filters / model.get_layer("conv1").strides[0] ** 2
+
+
 def _layer_numbers(downsample_at, half):
     numbers = (downsample_at,) if isinstance(downsample_at, int) else tuple(downsample_at)
     if len(set(numbers)) != len(numbers) or not all(isinstance(k, int) and 1 <= k <= half for k in numbers):

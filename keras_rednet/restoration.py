@@ -4,7 +4,9 @@ The kind that goes in comes back: uint8, uint16 or float arrays, gray, RGB or RG
 float32, [h, w, c], in [0, 1].
 """
 
+import dataclasses
 import weakref
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -13,19 +15,39 @@ from PIL import Image
 from keras_rednet import color as colors
 from keras_rednet import geometry
 from keras_rednet.fold import copy_weights, fold
-from keras_rednet.model import receptive_radius, size_multiple
+from keras_rednet.model import halo, size_multiple, values_per_pixel
 from keras_rednet.resize import resize
 
 COLORS = ("channels", "luminance")
-WINDOW_VALUES = 448 * 448 * 64  # values of one feature map that "auto" keeps in memory at a time, about 50 MB
-_deployed = weakref.WeakKeyDictionary()  # model -> (its weights, deployment graph, compiled function)
+WINDOW_VALUES = 448 * 448 * 64  # values of one layer's feature maps that "auto" keeps in memory at a time, about 50 MB
+_deployed = weakref.WeakKeyDictionary()  # model -> (its weights, deployment graph, that graph ready to run)
+
+
+@dataclasses.dataclass(frozen=True)
+class Deployed:
+    """A network ready to run, and what tiling must know of it.
+
+    Attributes:
+        run: function of float32 [n, h, w, channels] in [0, 1], h and w multiples of `size_multiple`, to the same shape.
+        channels: 1 or 3.
+        size_multiple: pixels.
+        halo: how far around a pixel the network looks, in pixels, rounded up to a multiple of `size_multiple`.
+        values_per_pixel: of its largest feature maps, for each pixel of the image.
+    """
+
+    run: Callable
+    channels: int
+    size_multiple: int
+    halo: int
+    values_per_pixel: float
 
 
 def restore(model, image, *, color="channels", tile="auto", orientations=1):
     """Restores an image; the same kind, size and type comes back.
 
     Args:
-        model: a RED-Net, for instance `RED30(task="denoise")`, with 1 or 3 channels.
+        model: a RED-Net with 1 or 3 channels, for instance `RED30(task="denoise")`, or a TFLite file of one, by
+            `load_tflite`.
         image: uint8 (0-255), uint16 (0-65535) or float ([0, 1]) array [h, w] or [h, w, 1|3|4], or a PIL image.
             A fourth channel is alpha and stays untouched.
         color: how a one-channel model restores a colour image: "channels", each of R, G and B, or "luminance", the Y
@@ -55,10 +77,10 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
     pixels = _checked(image)
     pixels, alpha = (pixels[..., :3], pixels[..., 3:]) if pixels.shape[2] == 4 else (pixels, None)
     restored = np.empty(pixels.shape, pixels.dtype)
-    run = _deployment(model)
-    for window, keep, target in _tiles(model, pixels.shape, tile):
+    network = _deployment(model)
+    for window, keep, target in _tiles(network, pixels.shape, tile):
         values = _to_float(_reflected(pixels, window))
-        tile_restored = _average(lambda x: _by_color(run, model.input_shape[-1], x, color), values, orientations)
+        tile_restored = _average(lambda x: _by_color(network, x, color), values, orientations)
         restored[target] = _from_float(tile_restored[keep], pixels.dtype)
     restored = restored if alpha is None else np.concatenate([restored, alpha], axis=2)
     return restored.reshape(np.shape(image))
@@ -144,44 +166,41 @@ def _checked(image):
     return pixels
 
 
-def _tiles(model, shape, tile):
+def _tiles(network, shape, tile):
     """Yields (window, keep, target) for each tile: pixels to read, the part of them that is exact, where that belongs.
 
     Windows stay inside the image (padded to the size multiple), so the network's zero padding acts at its true border
-    only; around what is kept they hold `receptive_radius` pixels; they start at multiples of the total stride. So the
-    tiles are the whole image's result. All windows are of one size, which one compiled graph serves.
+    only; around what is kept they hold the network's halo; they start at multiples of the total stride. So the tiles
+    are the whole image's result. All windows are of one size, which one compiled graph serves.
     """
-    multiple = size_multiple(model)
-    halo = -(-receptive_radius(model) // multiple) * multiple
+    multiple, halo = network.size_multiple, network.halo
     padded = [-(-size // multiple) * multiple for size in shape[:2]]
-    grid = _grid(model, padded, tile, halo)
+    grid = _grid(network, padded, tile)
     rows, columns = (_spans(*sizes, halo, multiple) for sizes in zip(shape[:2], padded, grid, strict=True))
     for row_window, row_keep, row_target in rows:
         for column_window, column_keep, column_target in columns:
             yield (row_window, column_window), (row_keep, column_keep), (row_target, column_target)
 
 
-def _grid(model, padded, tile, halo):
+def _grid(network, padded, tile):
     """Returns how many (rows, columns) of tiles cut an image of the padded size."""
     if tile is None:
         return 1, 1
     if tile == "auto":
-        return _cheapest_grid(model, padded, halo)
+        return _cheapest_grid(network, padded)
     if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
         raise ValueError(f"`tile` must be 'auto', None or a positive number of pixels. Received: tile={tile!r}.")
-    return [max(1, -(-(size - 2 * halo) // tile)) for size in padded]
+    return [max(1, -(-(size - 2 * network.halo) // tile)) for size in padded]
 
 
-def _cheapest_grid(model, padded, halo):
+def _cheapest_grid(network, padded):
     """Returns the grid of fewest pixels to compute, halos included, among those whose windows fit in memory."""
-    (height, width), multiple = padded, size_multiple(model)
-    filters = max(layer.filters for layer in model.layers if layer.name.startswith("conv"))
-    reduction = model.get_layer("conv1").strides[0]
-    most = max(WINDOW_VALUES // filters * reduction**2, (64 + 2 * halo + multiple) ** 2)
+    (height, width), multiple, halo = padded, network.size_multiple, network.halo
+    most = max(WINDOW_VALUES / network.values_per_pixel, (64 + 2 * halo + multiple) ** 2)
     costs = {}
     for rows in range(1, height // 64 + 2):
         window_height = _window(height, rows, halo, multiple)
-        side = max(multiple, most // window_height // multiple * multiple - 2 * halo)
+        side = max(multiple, int(most / window_height) // multiple * multiple - 2 * halo)
         columns = max(1, -(-(width - 2 * halo) // side))
         costs[rows, columns] = rows * window_height * columns * _window(width, columns, halo, multiple)
     return min(costs, key=costs.get)
@@ -226,8 +245,9 @@ def _average(run, values, orientations):
     return total / orientations
 
 
-def _by_color(run, channels, image, color):
-    """Restores [h, w, 1|3] with a network of `channels` channels; `run` takes and gives [n, h, w, channels]."""
+def _by_color(network, image, color):
+    """Restores [h, w, 1|3] with a network of 1 or 3 channels."""
+    run, channels = network.run, network.channels
     if image.shape[2] == channels:
         return run(image[None])[0]
     if channels == 3:  # a gray image as three equal channels
@@ -239,19 +259,31 @@ def _by_color(run, channels, image, color):
 
 
 def _deployment(model):
-    """Returns the model's deployment graph as a function of [n, h, w, c] arrays, made once and kept while the model is.
+    """Returns the model's deployment graph, ready to run, made once and kept while the model is.
 
     Weights that have changed since, by training or loading, are copied over.
     """
+    if isinstance(model, Deployed):
+        return model
     weights = model.get_weights()
     if model not in _deployed:
         graph = fold(model)
-        _deployed[model] = weights, graph, _compiled(graph)
-    before, graph, run = _deployed[model]
+        _deployed[model] = weights, graph, _ready(model, graph)
+    before, graph, network = _deployed[model]
     if not all(map(np.array_equal, before, weights)):
         copy_weights(model, graph)
-        _deployed[model] = weights, graph, run
-    return run
+        _deployed[model] = weights, graph, network
+    return network
+
+
+def _ready(model, graph):
+    return Deployed(
+        run=_compiled(graph),
+        channels=model.input_shape[-1],
+        size_multiple=size_multiple(model),
+        halo=halo(model),
+        values_per_pixel=values_per_pixel(model),
+    )
 
 
 def _compiled(graph):

@@ -18,7 +18,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_rednet.fold import fold
-from keras_rednet.model import receptive_radius, size_multiple
+from keras_rednet.model import halo, size_multiple, values_per_pixel
 from keras_rednet.saved_model import require_tensorflow
 from keras_rednet.weights import written_whole
 
@@ -199,7 +199,8 @@ def _description(model, quantize, size):
         "size": list(size) if size else None,
         "size_multiple": size_multiple(model),
         "padding": "reflect at the bottom and right, crop the result",
-        "halo": -(-receptive_radius(model) // size_multiple(model)) * size_multiple(model),
+        "halo": halo(model),
+        "values_per_pixel": values_per_pixel(model),
         "parameters": model.count_params(),
     }
 

@@ -29,6 +29,7 @@ LEVELS = {
     "keras_rednet.pictures": 4,
     "keras_rednet.saved_model": 4,
     "keras_rednet.tflite": 5,
+    "keras_rednet.litert": 6,
     "recipes": 5,
     "recipes.leaks": 5,
     "recipes.grow": 5,

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 
@@ -98,6 +100,65 @@ def test_never_overwrites_unless_asked(denoise, photos, tmp_path, capsys):
     assert "is there already: add --overwrite to replace it" in capsys.readouterr().err
     assert denoise(photos / "photo0.png", "-o", out, "--overwrite") == 0
     assert Image.open(out).size == (90, 70)
+
+
+def test_resume_does_the_rest(denoise, photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "photo2.png").write_bytes(b"precious")
+    assert denoise(photos, "-o", out, "--resume") == 0
+    assert (out / "photo2.png").read_bytes() == b"precious"
+    assert sorted(path.name for path in out.iterdir()) == [f"photo{i}.png" for i in range(6)]
+    printed = capsys.readouterr().out
+    assert printed.startswith("1 of 6 pictures are there already\n")
+    assert "photo2.png" not in printed
+    assert denoise(photos, "-o", out, "--resume") == 0
+    assert capsys.readouterr().out == "6 of 6 pictures are there already\n"
+
+
+def test_reports_every_picture_in_order(denoise, photos, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for i in range(6):
+        content = (photos / f"photo{i}.png").read_bytes()
+        (tmp_path / "in" / f"{i}.png").write_bytes(content if i % 3 else content[:500])
+    assert denoise(tmp_path / "in", "-o", tmp_path / "out") == 1
+    printed = capsys.readouterr()
+    assert [line.split()[0][-5:] for line in printed.out.splitlines()] == ["1.png", "2.png", "4.png", "5.png"]
+    assert [line.split(": ")[1][-5:] for line in printed.err.splitlines()[:-1]] == ["0.png", "3.png"]
+
+
+def test_odd_names_and_what_is_no_file(denoise, photos, tmp_path, capsys):
+    folder = tmp_path / "in"
+    (folder / "folder.png").mkdir(parents=True)
+    for name in ("with space.png", "new\nline.png", "фото 写真.png", "folder.png/A.PNG"):
+        (folder / name).write_bytes((photos / "photo0.png").read_bytes())
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "round").symlink_to(folder, target_is_directory=True)
+    os.mkfifo(folder / "pipe.png")
+    assert denoise(folder, "-o", tmp_path / "out") == 1
+    out = tmp_path / "out"
+    written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert written == {"with space.png", "new\nline.png", "фото 写真.png", "folder.png/A.PNG"}
+    lines = capsys.readouterr().err.splitlines()
+    assert "Too many levels of symbolic links" in lines[0]
+    assert lines[1].endswith("pipe.png: not a file.")
+    assert lines[2] == "rednet: 2 of 6 pictures failed, 4 done"
+
+
+def test_a_folder_that_cannot_be_read_is_named(denoise, photos, tmp_path, monkeypatch, capsys):
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("secret"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    (tmp_path / "in" / "secret").mkdir(parents=True)
+    (tmp_path / "in" / "a.png").write_bytes((photos / "photo0.png").read_bytes())
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert denoise(tmp_path / "in", "-o", tmp_path / "out") == 1
+    assert "secret" in capsys.readouterr().err
+    assert (tmp_path / "out" / "a.png").exists()
 
 
 @pytest.mark.parametrize(
@@ -226,6 +287,34 @@ def test_exports_a_saved_model_of_luminance(own_weights, photos, tmp_path, capsy
     assert "is there already: choose a new version" in capsys.readouterr().err
     assert main([*run, "--quantize", "int8"]) == 2
     assert "are for .tflite files" in capsys.readouterr().err
+
+
+def test_litert_restores_nearly_the_same(denoise, photos, own_weights, tmp_path, capsys):
+    for engine in ("keras", "litert"):
+        assert denoise(photos / "photo0.png", "-o", tmp_path / f"{engine}.png", "--engine", engine) == 0
+    assert main(["export", str(own_weights), "-o", str(tmp_path / "own.tflite")]) == 0
+    run = [str(photos / "photo0.png"), "-o", str(tmp_path / "own.png"), "--weights", str(tmp_path / "own.tflite")]
+    assert main(["deblock", *run]) == 0
+    pictures = [np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in ("keras", "litert", "own")]
+    assert np.abs(pictures[1] - pictures[0]).max() <= 1
+    model = RED10("deblock", filters=4, weights=own_weights)
+    whole = restore(model, np.asarray(Image.open(photos / "photo0.png")), color="luminance")
+    assert np.abs(pictures[2] - whole).max() <= 1
+    assert main(["denoise", *run, "--overwrite"]) == 2
+    assert "own.tflite is trained to deblock. Expected: denoise." in capsys.readouterr().err
+
+
+def test_prints_nothing_of_its_libraries(photos, tmp_path):
+    command = [sys.executable, "-m", "keras_rednet.cli", "denoise", photos, "-o", tmp_path / "out", "--engine"]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}
+    done = [
+        subprocess.run([*map(str, command), *rest], capture_output=True, text=True, env=environment)
+        for rest in (["keras"], ["litert", "--overwrite"], ["keras"])
+    ]
+    assert [run.returncode for run in done] == [0, 0, 1]
+    assert [run.stderr for run in done[:2]] == ["", ""]
+    assert [len(run.stdout.splitlines()) for run in done] == [6, 6, 0]
+    assert len(done[2].stderr.splitlines()) == 7
 
 
 def test_help_imports_nothing_heavy():

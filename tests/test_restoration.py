@@ -7,9 +7,9 @@ from test_model import VARIANTS, with_random_weights
 from keras_rednet import restore, upscale
 from keras_rednet.color import rgb_to_ycbcr
 from keras_rednet.geometry import orient, restore_orientation
-from keras_rednet.model import REDNet, receptive_radius
+from keras_rednet.model import REDNet, halo
 from keras_rednet.resize import resize
-from keras_rednet.restoration import WINDOW_VALUES, _tiles
+from keras_rednet.restoration import WINDOW_VALUES, _deployment, _tiles
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_tiles_equal_the_whole_image(variant, size):
 def test_tiles_need_their_halo(monkeypatch):
     model = with_random_weights(REDNet(20, filters=4))
     image = noise(131, 157, 1)
-    monkeypatch.setattr("keras_rednet.restoration.receptive_radius", lambda model: receptive_radius(model) // 2)
+    monkeypatch.setattr("keras_rednet.restoration.halo", lambda model: halo(model) // 2)
     assert np.abs(restore(model, image, tile=16) - whole(model, image)).max() > 1e-5
 
 
@@ -57,7 +57,7 @@ def test_any_tile_gives_the_same(gray_model, tile):
 @pytest.mark.parametrize(("downsample_at", "waste"), [((), 1.35), ((1,), 1.35), ((5, 9), 2.3)])
 def test_auto_tiles_fit_in_memory_and_waste_little(size, downsample_at, waste):
     model = REDNet(30, downsample_at=downsample_at)
-    windows = [window for window, _, _ in _tiles(model, size, "auto")]
+    windows = [window for window, _, _ in _tiles(_deployment(model), size, "auto")]
     pixels = [(rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in windows]
     reduction = 2 if 1 in downsample_at else 1
     assert max(pixels) * 64 / reduction**2 <= WINDOW_VALUES
@@ -65,7 +65,7 @@ def test_auto_tiles_fit_in_memory_and_waste_little(size, downsample_at, waste):
 
 
 def test_a_picture_that_fits_in_memory_is_one_tile():
-    assert len(list(_tiles(REDNet(30), (481, 321), "auto"))) == 1
+    assert len(list(_tiles(_deployment(REDNet(30)), (481, 321), "auto"))) == 1
 
 
 @pytest.mark.parametrize("orientation", range(8))

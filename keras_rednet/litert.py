@@ -1,0 +1,109 @@
+"""Runs TFLite files of RED-Nets by LiteRT, which with 8-bit weights restores several times as fast as TensorFlow.
+
+It computes on the processor and clips what it restores to [0, 1].
+"""
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_rednet.restoration import Deployed
+
+METADATA = b"keras_rednet"
+IDENTIFIER = b"TFL3"  # bytes 4 to 7 of a TFLite file
+
+
+def load_tflite(path, *, threads=None):
+    """Returns the network of a TFLite file, for `restore` and `upscale`.
+
+    Args:
+        path: of a file that `export_tflite` wrote for images of any size.
+        threads: how many processor threads it uses; all there are by default.
+
+    Returns:
+        Deployed: what `restore` takes in place of a model.
+
+    Raises:
+        ValueError: no such TFLite file, a damaged one, or one for images of a fixed size.
+        OSError: the file cannot be read.
+        ImportError: LiteRT is not installed.
+    """
+    network, _ = read_tflite(path, threads=threads)
+    return network
+
+
+def read_tflite(path, *, threads=None):
+    """Returns (network, metadata) of a TFLite file; arguments and errors as `load_tflite`."""
+    path = Path(path)
+    content = path.read_bytes()
+    beside = path.with_suffix(".json")
+    expected = json.loads(beside.read_text())["sha256"] if beside.is_file() else None
+    received = hashlib.sha256(content).hexdigest()
+    if expected not in (None, received):
+        raise ValueError(f"{path} is damaged: its sha256 should be {expected}. Received: {received}.")
+    metadata = _metadata(path, content)
+    if metadata["size"]:
+        raise ValueError(f"{path} is for images of {metadata['size']} pixels. Expected: a file for any size.")
+    return _deployed(content, metadata, threads), metadata
+
+
+def to_litert(model, *, quantize="dynamic", threads=None):
+    """Returns a RED-Net as `restore` takes it, converted for LiteRT; some seconds.
+
+    Args:
+        model: a RED-Net.
+        quantize: None (float32), "float16" or "dynamic" (8-bit weights, arithmetic of 8 bits where the processor has
+            it), as `export_tflite` takes it.
+        threads: as in `load_tflite`.
+    """
+    from keras_rednet.tflite import export_tflite
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.tflite"
+        export_tflite(model, path, quantize=quantize)
+        return load_tflite(path, threads=threads)
+
+
+def _deployed(content, metadata, threads):
+    from ai_edge_litert.interpreter import Interpreter
+
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    interpreter = Interpreter(model_content=content, num_threads=threads or processors)
+    interpreter.allocate_tensors()
+    runner = interpreter.get_signature_runner(metadata["signature"])
+    integers = metadata["type"] == "uint8"
+
+    def restored(image):
+        if integers:
+            return runner(image=np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8))["restored"] / np.float32(255)
+        return runner(image=image)["restored"]
+
+    return Deployed(
+        run=lambda images: np.concatenate([restored(image[None]) for image in images]),
+        channels=metadata["channels"],
+        size_multiple=metadata["size_multiple"],
+        halo=metadata["halo"],
+        values_per_pixel=metadata["values_per_pixel"],
+    )
+
+
+def _metadata(path, content):
+    try:
+        from ai_edge_litert import schema_py_generated as schema
+    except ImportError:
+        raise ImportError('LiteRT is not installed: pip install "keras_rednet[litert]".') from None
+    if content[4:8] != IDENTIFIER:
+        raise ValueError(f"{path} is no TFLite file.")
+    try:
+        model = schema.ModelT.InitFromPackedBuf(content, 0)
+    except (struct.error, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no TFLite file: {error}") from None
+    for entry in model.metadata or []:
+        if entry.name == METADATA:
+            return json.loads(bytes(model.buffers[entry.buffer].data))
+    raise ValueError(f"{path} has no metadata of keras_rednet. Expected: a file that `export_tflite` wrote.")

@@ -1,0 +1,93 @@
+"""LiteRT restores with TFLite files what the package restores with the model, in the same tiles."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from test_model import with_random_weights
+from test_tflite import calibration, expected, pixels
+
+from keras_rednet import REDNet, export_tflite, load_tflite, restore, upscale
+from keras_rednet.litert import to_litert
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A network whose restored values stay within [0, 1], where a file clips them."""
+    model = with_random_weights(REDNet(10, filters=16, downsample_at=(1,)))
+    last = model.get_layer("deconv5")
+    last.set_weights([0.1 * array for array in last.get_weights()])
+    return model
+
+
+@pytest.fixture
+def file(model, tmp_path):
+    export_tflite(model, tmp_path / "model.tflite")
+    return tmp_path / "model.tflite"
+
+
+@pytest.mark.parametrize("tile", [16, "auto", None])
+@pytest.mark.parametrize("size", [(1, 1), (75, 91)])
+def test_restores_as_the_model_does(model, file, size, tile):
+    image = pixels(*size, 1)
+    whole = expected(model, image[None])[0]
+    np.testing.assert_allclose(restore(load_tflite(file), image, tile=tile), whole, atol=1e-5)
+
+
+def test_takes_colour_and_enlarges(model, file):
+    picture = np.rint(100 + 55 * pixels(40, 51, 3)).astype(np.uint8)
+    network = load_tflite(file, threads=1)
+    for color in ("channels", "luminance"):
+        difference = restore(network, picture, color=color).astype(int) - restore(model, picture, color=color)
+        assert np.abs(difference).max() <= 1
+    assert upscale(network, picture, (80, 102)).shape == (80, 102, 3)
+
+
+def test_takes_pixels_where_the_file_does(model, tmp_path):
+    export_tflite(model, tmp_path / "model.tflite", quantize="int8", calibration=calibration())
+    image = pixels(64, 80, 1)
+    restored = restore(load_tflite(tmp_path / "model.tflite"), image)
+    assert restored.dtype == np.float32
+    np.testing.assert_allclose(restored, expected(model, image[None])[0], atol=0.06)
+    np.testing.assert_allclose(255 * restored, np.rint(255 * restored), atol=1e-3)
+
+
+def test_converts_a_model(model):
+    image = pixels(64, 80, 1)
+    restored = restore(to_litert(model), image)
+    np.testing.assert_allclose(restored, expected(model, image[None])[0], atol=0.02)
+    assert not np.array_equal(restored, expected(model, image[None])[0])
+
+
+def test_refuses_a_damaged_file(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="model.tflite is damaged: its sha256 should be [0-9a-f]{64}. Received: "):
+        load_tflite(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", b"\x1c\0\0\0TFL3"])
+def test_refuses_what_is_no_file_of_ours(content, tmp_path):
+    (tmp_path / "model.tflite").write_bytes(content)
+    with pytest.raises(ValueError, match="model.tflite (is no TFLite file|has no metadata of keras_rednet)"):
+        load_tflite(tmp_path / "model.tflite")
+
+
+def test_refuses_a_fixed_size(model, tmp_path):
+    export_tflite(model, tmp_path / "model.tflite", size=(32, 48))
+    with pytest.raises(ValueError, match=r"is for images of \[32, 48\] pixels. Expected: a file for any size"):
+        load_tflite(tmp_path / "model.tflite")
+
+
+def test_says_what_to_install(file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    with pytest.raises(ImportError, match=r'LiteRT is not installed: pip install "keras_rednet\[litert\]"'):
+        load_tflite(file)
+
+
+def test_a_file_without_its_json_loads(file):
+    described = json.loads(file.with_suffix(".json").read_text())
+    file.with_suffix(".json").unlink()
+    assert load_tflite(file).halo == described["halo"]
