@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow release clean
+.PHONY: demo test test-slow benchmark release clean
 
 demo: .venv/demo
 	$(BIN)/python -m recipes.demo
@@ -15,6 +15,10 @@ test: .venv/test
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
+
+benchmark: .venv/test
+	$(BIN)/python tests/benchmark/restore.py --out runs/restore
+	$(BIN)/python tests/benchmark/inference.py --out runs/inference
 
 # An 8-bit file that loses too much is left out, which is no reason to stop; nor is a machine without npm.
 release: .venv/test

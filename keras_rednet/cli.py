@@ -7,6 +7,7 @@ import argparse
 import collections
 import contextlib
 import dataclasses
+import logging
 import os
 import sys
 import time
@@ -154,6 +155,7 @@ def _restore(options):
     elif options.task != "denoise":
         _network(options, 3, networks)  # before any picture is opened: there may be no weights
     warnings.filterwarnings("ignore", module="PIL")  # of what it reads all the same
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it cannot read, it also raises
     failures = _restore_files(jobs, options, networks)
     if failures:
         print(f"rednet: {failures} of {len(jobs)} pictures failed, {len(jobs) - failures} done", file=sys.stderr)

@@ -151,7 +151,10 @@ def _upright(pixels, orientation):
 def _decode_png16(path):
     import tensorflow as tf  # Pillow reads 16-bit colour as 8-bit
 
-    return tf.io.decode_png(Path(path).read_bytes(), dtype=tf.uint16).numpy()
+    try:
+        return tf.io.decode_png(Path(path).read_bytes(), dtype=tf.uint16).numpy()
+    except tf.errors.OpError as error:
+        raise ValueError(f"{path}: damaged. {error.message}") from None
 
 
 def _encode_png16(pixels, metadata):

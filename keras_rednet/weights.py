@@ -5,6 +5,7 @@ are `.npz` without pickled objects, float16 on disk and float32 in the model.
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -135,14 +136,32 @@ def save(model, path, record):
 
 @contextlib.contextmanager
 def written_whole(path):
-    """Yields a temporary path beside `path`; it is renamed to `path` once the block has ended without error."""
+    """Yields a temporary path beside `path`; it is renamed to `path` once the block has ended without error.
+
+    What a killed process left of the same file is removed.
+    """
     path = Path(path)
     temporary = path.with_name(f".part-{os.getpid()}-{path.name}")  # ends as `path` does
+    for left in path.parent.glob(f".part-*-{glob.escape(path.name)}"):
+        if not _is_running(left.name.split("-")[1]):
+            left.unlink(missing_ok=True)
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_running(process):
+    if os.name != "posix" or not process.isdecimal():
+        return True  # who knows
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
 
 
 def _versioned(name):

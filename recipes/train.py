@@ -134,7 +134,8 @@ class Backup(keras.callbacks.Callback):
     """Keeps weights and optimizer state of the last finished epoch, in a file that is there whole or not at all.
 
     Its name is the number of finished epochs. (Keras' BackupAndRestore writes weights and epoch number one after the
-    other, in place: killed in between, a run would repeat an epoch or never start again.)
+    other, in place: killed in between, a run would repeat an epoch or never start again. And HDF5, in which Keras
+    saves, crashes Python when the disk is full.)
     """
 
     def __init__(self, folder):
@@ -143,20 +144,26 @@ class Backup(keras.callbacks.Callback):
         folder.mkdir(exist_ok=True)
         for part in folder.glob(".part-*"):  # of a run that was killed while it wrote
             part.unlink()
-        self.epoch = max((int(path.name.split(".")[0]) for path in folder.glob("[0-9]*.weights.h5")), default=0)
+        self.epoch = max((int(path.name.split(".")[0]) for path in folder.glob("[0-9]*.npz")), default=0)
 
     def restore(self, model):
         if self.epoch:
             model.optimizer.build(model.trainable_variables)
-            model.load_weights(self._path(self.epoch))
+            with np.load(self._path(self.epoch)) as arrays:
+                for i, variable in enumerate(self._variables(model)):
+                    variable.assign(arrays[str(i)])
 
     def on_epoch_end(self, epoch, logs=None):
         with weights.written_whole(self._path(epoch + 1)) as path:
-            self.model.save_weights(path)
+            arrays = {str(i): keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables(self.model))}
+            np.savez(path, **arrays)
         self._path(epoch).unlink(missing_ok=True)
 
+    def _variables(self, model):
+        return [*model.variables, *model.optimizer.variables]
+
     def _path(self, epoch):
-        return self.folder / f"{epoch}.weights.h5"
+        return self.folder / f"{epoch}.npz"
 
 
 class Report(keras.callbacks.Callback):

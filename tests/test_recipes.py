@@ -120,11 +120,10 @@ def test_broken_images_are_neither_trained_nor_validated_on(photos, tmp_path):
     assert [path.name for path in training] == [f"photo{i}.png" for i in range(1, 6)]
 
 
-def run_in_background(photos, out):
+def run_in_background(photos, out, **options):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(photos), str(out)], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    command = [sys.executable, "-c", RUN, str(photos), str(out)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, **options)
 
 
 def test_a_killed_run_resumes_to_the_same_weights(photos, tmp_path):
@@ -140,7 +139,7 @@ def test_a_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     assert resumed.splitlines()[-1] == whole.splitlines()[-1]
     assert "hash" in whole
     assert "epoch 1/4" not in resumed
-    assert [path.name for path in (tmp_path / "killed" / "backup").iterdir()] == ["4.weights.h5"]
+    assert [path.name for path in (tmp_path / "killed" / "backup").iterdir()] == ["4.npz"]
     first, second = ((tmp_path / name / "history.csv").read_text() for name in ("whole", "killed"))
     losses = [[row["loss"] for row in csv.DictReader(text.splitlines())] for text in (first, second)]
     assert losses[0] == losses[1]
@@ -161,7 +160,7 @@ def test_a_kill_around_a_backup_loses_nothing_but_the_epoch(photos, tmp_path, mo
         if epoch == 0 or moment == "behind it":
             backup(self, epoch, logs)
         if epoch == 1:
-            (self.folder / ".part-1-2.weights.h5").write_bytes(b"half")
+            (self.folder / ".part-1-2.npz").write_bytes(b"half")
             raise KeyboardInterrupt
 
     monkeypatch.setattr(train.Backup, "on_epoch_end", killed)

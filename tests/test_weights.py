@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -111,6 +114,21 @@ def test_refuses_other_files(tmp_path):
     (tmp_path / "w.pkl").touch()
     with pytest.raises(ValueError, match=r"must end in .npz, .weights.h5 or .keras. Received: 'w.pkl'"):
         RED10(weights=tmp_path / "w.pkl")
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    mine, other = tmp_path / f".part-{ended.pid}-a[1].png", tmp_path / f".part-{ended.pid}-b.png"
+    running = tmp_path / f".part-{os.getppid()}-a[1].png"
+    for path in (mine, other, running, tmp_path / ".part-x-a[1].png"):
+        path.write_bytes(b"half")
+    with weights.written_whole(tmp_path / "a[1].png") as temporary:
+        temporary.write_bytes(b"whole")
+    assert not mine.exists()
+    assert other.exists()
+    assert running.exists()
+    assert (tmp_path / "a[1].png").read_bytes() == b"whole"
 
 
 def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path):
