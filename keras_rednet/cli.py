@@ -259,7 +259,7 @@ def _restored(network, image, options):
 
     how = {"tile": options.tile, "orientations": options.orientations}
     if options.task != "super_resolution":
-        return restore(network, image, color="luminance" if options.task in LUMINANCE else "channels", **how)
+        return restore(network, image, color="ycbcr" if options.task == "deblock" else "channels", **how)
     height, width = image.shape[:2] if hasattr(image, "shape") else image.size[::-1]
     size = options.size or (round(options.scale * height), round(options.scale * width))
     return upscale(network, image, size, **how)

@@ -18,7 +18,7 @@ from keras_rednet.fold import copy_weights, fold
 from keras_rednet.model import halo, size_multiple, values_per_pixel
 from keras_rednet.resize import resize
 
-COLORS = ("channels", "luminance")
+COLORS = ("channels", "luminance", "ycbcr")
 WINDOW_VALUES = 448 * 448 * 64  # values of one layer's feature maps that "auto" keeps in memory at a time, about 50 MB
 _deployed = weakref.WeakKeyDictionary()  # model -> (its weights, deployment graph, that graph ready to run)
 
@@ -50,8 +50,8 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
             `load_tflite`.
         image: uint8 (0-255), uint16 (0-65535) or float ([0, 1]) array [h, w] or [h, w, 1|3|4], or a PIL image.
             A fourth channel is alpha and stays untouched.
-        color: how a one-channel model restores a colour image: "channels", each of R, G and B, or "luminance", the Y
-            of BT.601 only.
+        color: how a one-channel model restores a colour image: "channels", each of R, G and B; "luminance", the Y of
+            BT.601 only; "ycbcr", each of Y, Cb and Cr, which is best for JPEG, as it codes these.
         tile: side of the squares that are restored at a time, in pixels, without their surroundings; "auto" fits
             their feature maps in some hundred megabytes; None takes the image whole. The result is the same.
         orientations: 1, or 8 to average over all flips and rotations (Sec. 3.5): slower, slightly better.
@@ -252,10 +252,11 @@ def _by_color(network, image, color):
         return run(image[None])[0]
     if channels == 3:  # a gray image as three equal channels
         return run(np.repeat(image, 3, axis=2)[None])[0].mean(axis=2, keepdims=True)
-    if color == "channels":
-        return np.concatenate([run(image[None, ..., i : i + 1])[0] for i in range(3)], axis=2)
-    ycbcr = colors.rgb_to_ycbcr(image)
-    return colors.ycbcr_to_rgb(np.concatenate([run(ycbcr[None, ..., :1])[0], ycbcr[..., 1:]], axis=2))
+    planes = image if color == "channels" else colors.rgb_to_ycbcr(image)
+    count = 1 if color == "luminance" else 3
+    restored = [run(planes[None, ..., i : i + 1])[0] for i in range(count)]
+    planes = np.concatenate([*restored, planes[..., count:]], axis=2)
+    return planes if color == "channels" else colors.ycbcr_to_rgb(planes)
 
 
 def _deployment(model):

@@ -18,6 +18,7 @@ from recipes.experiments import EXPERIMENTS
 
 RESULTS = Path(__file__).parent / "results"
 LEVELS = {"denoise": "30", "super_resolution": "3", "deblock": "10", "deblur": "disk", "inpaint": "text 20"}
+COLORS = {"super_resolution": "luminance", "deblock": "ycbcr"}  # what of a colour picture `rednet` restores
 PART = np.s_[40:168, 120:248]  # the cat's eye
 ENLARGED = 2
 
@@ -37,7 +38,7 @@ def picture(task):
     multiple = experiment.protocols[0].multiple
     clean = clean[: clean.shape[0] // multiple * multiple, : clean.shape[1] // multiple * multiple]
     corrupted = np.asarray(experiment.corruption(clean, (0, 0)))
-    restored = restore(network(name), corrupted, color="channels" if channels == 3 else "luminance")
+    restored = restore(network(name), corrupted, color=COLORS.get(task, "channels"))
     shown = {"corrupted": corrupted, "restored": restored, "original": clean}
     row = {}
     for title, image in shown.items():

@@ -298,7 +298,7 @@ def test_litert_restores_nearly_the_same(denoise, photos, own_weights, tmp_path,
     pictures = [np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in ("keras", "litert", "own")]
     assert np.abs(pictures[1] - pictures[0]).max() <= 1
     model = RED10("deblock", filters=4, weights=own_weights)
-    whole = restore(model, np.asarray(Image.open(photos / "photo0.png")), color="luminance")
+    whole = restore(model, np.asarray(Image.open(photos / "photo0.png")), color="ycbcr")
     assert np.abs(pictures[2] - whole).max() <= 1
     assert main(["denoise", *run, "--overwrite"]) == 2
     assert "own.tflite is trained to deblock. Expected: denoise." in capsys.readouterr().err
@@ -378,25 +378,25 @@ def restore_with(fast_weights, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("command", "task", "level", "channels"),
+    ("command", "task", "level", "channels", "color"),
     [
-        (["deblock"], "deblock", "blind", 1),
-        (["deblur", "--kernel", "disk"], "deblur", "disk", 3),
-        (["deblur", "--kernel", "motion"], "deblur", "motion", 3),
-        (["inpaint", "--remove", "text"], "inpaint", "text", 3),
-        (["inpaint", "--remove", "scratch"], "inpaint", "scratch", 3),
-        (["upscale", "--scale", "1"], "super_resolution", "blind", 1),
+        (["deblock"], "deblock", "blind", 1, "ycbcr"),
+        (["deblur", "--kernel", "disk"], "deblur", "disk", 3, "channels"),
+        (["deblur", "--kernel", "motion"], "deblur", "motion", 3, "channels"),
+        (["inpaint", "--remove", "text"], "inpaint", "text", 3, "channels"),
+        (["inpaint", "--remove", "scratch"], "inpaint", "scratch", 3, "channels"),
+        (["upscale", "--scale", "1"], "super_resolution", "blind", 1, "luminance"),
     ],
 )
 def test_commands_use_the_networks_of_their_tasks(
-    command, task, level, channels, restore_with, fast_weights, photos, tmp_path
+    command, task, level, channels, color, restore_with, fast_weights, photos, tmp_path
 ):
     status, asked = restore_with(*command, photos / "photo0.png", "-o", tmp_path / "out.png")
     assert status == 0
     assert [(network["task"], network["level"], network["channels"]) for network in asked] == [(task, level, channels)]
     pixels = np.asarray(Image.open(photos / "photo0.png"))
     model = RED30(channels=channels, downsample_at=(1,), weights=fast_weights[channels])
-    expected = restore(model, pixels, color="luminance").astype(int)
+    expected = restore(model, pixels, color=color).astype(int)
     np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.png")), expected, atol=1)
 
 

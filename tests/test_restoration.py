@@ -118,6 +118,8 @@ def test_color_with_a_gray_model(gray_model):
     restored = rgb_to_ycbcr(restore(gray_model, image, color="luminance"))
     np.testing.assert_allclose(restored[..., 0], restore(gray_model, ycbcr[..., 0]), atol=1e-5)
     np.testing.assert_allclose(restored[..., 1:], ycbcr[..., 1:], atol=1e-5)
+    restored = rgb_to_ycbcr(restore(gray_model, image, color="ycbcr"))
+    np.testing.assert_allclose(restored, restore(gray_model, ycbcr), atol=1e-5)
 
 
 def test_gray_with_a_color_model(color_model):
