@@ -4,20 +4,14 @@ Only the standard library is imported until a command runs, so that `rednet --he
 """
 
 import argparse
-import collections
-import contextlib
 import dataclasses
-import logging
-import os
 import sys
-import time
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from keras_rednet.quiet import quiet_libraries
 
 TASKS = ("denoise", "super_resolution", "deblock", "deblur", "inpaint")
 LUMINANCE = ("super_resolution", "deblock")  # tasks whose one-channel networks restore the luminance only
-FAILURES = (ValueError, TypeError, OSError, MemoryError, RuntimeError, ImportError)  # of one picture; the rest go on
 ENGINES = ("keras", "litert")
 CALIBRATION, CALIBRATION_CROP = 100, 192  # pictures, and pixels of each side of them
 EPILOG = """\
@@ -144,213 +138,39 @@ def _add_export(commands):
 
 
 def _restore(options):
-    everything = _jobs(options.photos, options.output)
-    jobs = [job for job in everything if not (options.resume and job[1].exists())]
-    if len(jobs) < len(everything):
-        print(f"{len(everything) - len(jobs)} of {len(everything)} pictures are there already", flush=True)
-    networks = {}
-    if options.weights:
-        with _quiet_libraries():
-            networks[1] = networks[3] = _own_network(options)
-    elif options.task != "denoise":
-        _network(options, 3, networks)  # before any picture is opened: there may be no weights
-    warnings.filterwarnings("ignore", module="PIL")  # of what it reads all the same
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it cannot read, it also raises
-    failures = _restore_files(jobs, options, networks)
+    with quiet_libraries():
+        from keras_rednet import photos
+
+    jobs = photos.jobs(options.photos, options.output)
+    left = [job for job in jobs if not (options.resume and job[1].exists())]
+    if len(left) < len(jobs):
+        print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are there already", flush=True)
+    work = photos.Work(**{field.name: getattr(options, field.name) for field in dataclasses.fields(photos.Work)})
+    failures = _restore_files(left, photos.Restorer(work))
     if failures:
-        print(f"rednet: {failures} of {len(jobs)} pictures failed, {len(jobs) - failures} done", file=sys.stderr)
+        print(f"rednet: {failures} of {len(left)} pictures failed, {len(left) - failures} done", file=sys.stderr)
     return 1 if failures else 0
 
 
-def _restore_files(jobs, options, networks):
-    """Restores pictures one after the other and returns how many failed.
-
-    A thread of its own reads the next picture meanwhile, and another writes the last one.
-    """
+def _restore_files(jobs, restorer):
+    """Restores pictures, shows how far it is, and returns how many failed."""
     from rich.console import Console
     from rich.progress import Progress
 
-    with _quiet_libraries():
-        import keras_rednet.pictures
-        import keras_rednet.restoration  # noqa: F401  here, where its thread is the only one
-
-    def finish(job, restored, error, seconds):
-        source, target = job
-        try:
-            if error:
-                raise error
-            _write(target, restored)
-            print(f"{source} -> {target}  {seconds:.1f} s", flush=True)
-        except FAILURES as failure:
-            print(f"rednet: {_one_line(source, failure)}", file=sys.stderr, flush=True)
-            error = failure
-        progress.advance(bar)
-        return error is not None
-
-    console, written = Console(stderr=True), []
-    progress = Progress(console=console, disable=not console.is_terminal, transient=True)
-    with progress, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+    console, failures = Console(stderr=True), []
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task("", total=len(jobs))
-        for job, reading in _one_ahead(reader, lambda job: _read(*job, options), jobs):
-            progress.update(bar, description=job[0].name)
-            start, restored, error = time.perf_counter(), None, None
-            try:
-                picture = reading.result()
-                network = _network(options, _channels(picture.image), networks)
-                restored = dataclasses.replace(picture, image=_restored(network, picture.image, options))
-            except FAILURES as failure:
-                error = failure
-            if written:
-                written[-1].result()  # never two restored pictures in memory
-            written.append(writer.submit(finish, job, restored, error, time.perf_counter() - start))
-    return sum(future.result() for future in written)
 
+        def report(source, target, seconds, error):
+            if error is None:
+                print(f"{source} -> {target}  {seconds:.1f} s", flush=True)
+            else:
+                failures.append(source)
+                print(f"rednet: {_one_line(source, error)}", file=sys.stderr, flush=True)
+            progress.update(bar, description=source.name, advance=1)
 
-@contextlib.contextmanager
-def _quiet_libraries():
-    """Keeps what TensorFlow's and LiteRT's C++ tell of their start, which no log level silences, off the terminal.
-
-    What Python writes to `sys.stderr` still gets there.
-    """
-    terminal, python_side = os.dup(2), sys.stderr
-    try:
-        if python_side is sys.__stderr__:
-            sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1)
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
-        sys.stderr = python_side
-
-
-def _one_ahead(executor, function, items):
-    """Yields (item, future of function(item)) for each item, when the next one has begun."""
-    begun = collections.deque()
-    for item in items:
-        begun.append((item, executor.submit(function, item)))
-        if len(begun) > 1:
-            yield begun.popleft()
-    yield from begun
-
-
-def _read(source, target, options):
-    from keras_rednet.pictures import check_format, read_picture
-
-    if target.exists() and not options.overwrite:
-        raise ValueError(f"{target} is there already: add --overwrite to replace it, or --resume to leave it.")
-    if source.exists() and not source.is_file():
-        raise ValueError(f"{source}: {'a folder that cannot be read' if source.is_dir() else 'not a file'}.")
-    picture = read_picture(source)
-    check_format(target, picture.image)  # before the work, not after it
-    return picture
-
-
-def _write(target, picture):
-    from keras_rednet.pictures import write_picture
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(target, picture)
-
-
-def _restored(network, image, options):
-    from keras_rednet.restoration import restore, upscale
-
-    how = {"tile": options.tile, "orientations": options.orientations}
-    if options.task != "super_resolution":
-        return restore(network, image, color="ycbcr" if options.task == "deblock" else "channels", **how)
-    height, width = image.shape[:2] if hasattr(image, "shape") else image.size[::-1]
-    size = options.size or (round(options.scale * height), round(options.scale * width))
-    return upscale(network, image, size, **how)
-
-
-def _network(options, channels, networks):
-    """Returns the network for pictures of so many channels, made when the first such picture comes."""
-    from keras_rednet.model import RED30, TASK_CHANNELS
-
-    channels = channels if options.task == "denoise" else TASK_CHANNELS[options.task]
-    if channels not in networks:
-        with _quiet_libraries():
-            model = RED30(options.task, level=options.level, channels=channels, downsample_at=(1,))
-            networks[channels] = _on_engine(model, options)
-    return networks[channels]
-
-
-def _own_network(options):
-    """Returns the network that --weights names, for the task of the command."""
-    if options.weights.endswith(".tflite"):
-        from keras_rednet.litert import read_tflite
-
-        network, metadata = read_tflite(options.weights)
-        task = metadata.get("task")
-    else:
-        model, record = _named_network(options.weights)
-        network, task = _on_engine(model, options), record["recipe"]["task"]
-    if task != options.task:
-        raise ValueError(f"{options.weights} is trained to {task}. Expected: {options.task}.")
-    return network
-
-
-def _on_engine(model, options):
-    if options.engine == "keras":
-        return model
-    from keras_rednet.litert import to_litert
-
-    return to_litert(model)
-
-
-def _named_network(name):
-    """Returns (network, record) of shipped weights, by name, or of the weights.npz of a training run."""
-    from keras_rednet import weights
-    from keras_rednet.model import RED10, RED20, RED30
-
-    ours = name.endswith(".npz")
-    record = weights.read_record(name) if ours else weights.record(name)
-    recipe = record["recipe"]
-    build = {"level": recipe["level"], "channels": recipe["channels"], "filters": recipe["filters"]}
-    build |= {"downsample_at": recipe["downsample_at"], "weights": name if ours else "pretrained"}
-    return {10: RED10, 20: RED20, 30: RED30}[recipe["depth"]](recipe["task"], **build), record
-
-
-def _channels(image):
-    if hasattr(image, "mode"):  # a PIL image; the rest of its modes are colour
-        return 1 if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I") else 3
-    return 3
-
-
-def _jobs(photos, output):
-    """Returns (source, target) paths; raises ValueError where two sources would become one target."""
-    into_folder = output.endswith(("/", "\\")) or len(photos) > 1 or photos[0].is_dir() or Path(output).is_dir()
-    folder, jobs = Path(output), []
-    for photo in photos:
-        if photo.is_dir():
-            jobs += [(path, folder / path.relative_to(photo)) for path in _pictures(photo, folder)]
-        else:
-            jobs.append((photo, folder / photo.name if into_folder else folder))
-    if not jobs:
-        raise ValueError(f"no pictures in {', '.join(map(str, photos))}.")
-    sources = {}
-    for source, target in jobs:
-        if target in sources:
-            raise ValueError(f"{sources[target]} and {source} would both become {target}: restore them separately.")
-        sources[target] = source
-    return jobs
-
-
-def _pictures(folder, output):
-    """Returns the picture files below `folder`; those in an output folder inside it are left out.
-
-    Folders that cannot be read are among them, so that reading names them.
-    """
-    from keras_rednet.pictures import SAVE_OPTIONS
-
-    unreadable = []
-    walk = os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename)))
-    files = [Path(parent) / name for parent, _, names in walk for name in names]
-    found = unreadable + [path for path in files if path.suffix.lower() in SAVE_OPTIONS]
-    inside = output.resolve().is_relative_to(folder.resolve()) and output.resolve() != folder.resolve()
-    return sorted(path for path in found if not (inside and path.resolve().is_relative_to(output.resolve())))
+        restorer.restore_files(jobs, report)
+    return len(failures)
 
 
 def _pixels(text):
@@ -387,14 +207,16 @@ def _export(options):
         raise ValueError(f"--quantize, --size and --calibration are for .tflite files. Received: -o {options.output}.")
     if tflite and options.output.exists() and not options.overwrite:
         raise ValueError(f"{options.output} is there already: add --overwrite to replace it.")
-    with _quiet_libraries():
+    with quiet_libraries():
         _write_export(options, tflite)
     print(f"{options.weights} -> {options.output}")
     return 0
 
 
 def _write_export(options, tflite):
-    network, record = _named_network(options.weights)
+    from keras_rednet import photos
+
+    network, record = photos.named_network(options.weights)
     task = record["recipe"]["task"]
     if not tflite:
         from keras_rednet.saved_model import export_saved_model

@@ -294,7 +294,15 @@ def _compiled(graph):
 
     signature = [tf.TensorSpec((None, None, None, graph.input_shape[-1]), tf.float32)]
     function = tf.function(lambda images: graph(images, training=False), input_signature=signature)
-    return lambda images: function(tf.constant(images)).numpy()
+
+    def run(images):
+        try:
+            return function(tf.constant(images)).numpy()
+        except tf.errors.ResourceExhaustedError:
+            size = "x".join(map(str, images.shape[1:3]))
+            raise MemoryError(f"Not enough memory for tiles of {size} pixels: choose a smaller `tile`.") from None
+
+    return run
 
 
 def _to_float(pixels):

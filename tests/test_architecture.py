@@ -30,6 +30,8 @@ LEVELS = {
     "keras_rednet.saved_model": 4,
     "keras_rednet.tflite": 5,
     "keras_rednet.litert": 6,
+    "keras_rednet.quiet": 0,
+    "keras_rednet.photos": 7,
     "recipes": 5,
     "recipes.leaks": 5,
     "recipes.grow": 5,

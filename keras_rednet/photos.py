@@ -1,0 +1,211 @@
+"""Restores picture files: what `rednet` does for each of its PHOTOs, and recipes/batch.py for each of millions."""
+
+import collections
+import dataclasses
+import logging
+import os
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from keras_rednet import weights
+from keras_rednet.model import RED10, RED20, RED30, TASK_CHANNELS
+from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, write_picture
+from keras_rednet.quiet import quiet_libraries
+from keras_rednet.restoration import restore, upscale
+
+FAILURES = (ValueError, TypeError, OSError, MemoryError, RuntimeError, ImportError)  # of one picture; the rest go on
+COLORS = {
+    "super_resolution": "luminance",
+    "deblock": "ycbcr",
+}  # what a one-channel network restores of a colour picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What is done to every picture.
+
+    Args:
+        task, level: as `RED30` takes them.
+        weights: the name of shipped weights, a run's .npz or a .tflite file; None is the fast RED30 of the task.
+        engine: "keras", or "litert", see keras_rednet/litert.py.
+        scale, size: for super-resolution, how many times as wide and high, or (height, width) in pixels.
+        tile, orientations: as `restore` takes them.
+        overwrite: whether to replace pictures that are there already.
+    """
+
+    task: str
+    level: object = "blind"
+    weights: str | None = None
+    engine: str = "keras"
+    scale: float | None = None
+    size: tuple[int, int] | None = None
+    tile: object = "auto"
+    orientations: int = 1
+    overwrite: bool = False
+
+
+class Restorer:
+    """Restores picture files, one after the other.
+
+    Raises:
+        ValueError: there are no such weights, or they are of another task.
+    """
+
+    def __init__(self, work):
+        self.work = work
+        self.networks = {}  # by the pictures' channels, made when the first such picture comes
+        if work.weights:
+            with quiet_libraries():
+                self.networks[1] = self.networks[3] = self._named()
+        elif work.task != "denoise":
+            self._network(3)  # before any picture is opened: there may be no weights
+        warnings.filterwarnings("ignore", module="PIL")  # of what it reads all the same
+        logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it cannot read, it also raises
+
+    def restore_file(self, source, target):
+        """Restores one picture file, or raises one of FAILURES."""
+        self._write(target, self._restored(self._read(source, target)))
+
+    def restore_files(self, jobs, report):
+        """Restores picture files, while a thread of its own reads the next one and another writes the last one.
+
+        Args:
+            jobs: list of (source, target) paths.
+            report: called for each, in order, as report(source, target, seconds, None or one of FAILURES).
+        """
+
+        def finish(job, restored, error, seconds):
+            if error is None:
+                try:
+                    self._write(job[1], restored)
+                except FAILURES as failure:
+                    error = failure
+            report(*job, seconds, error)
+
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+            last = None
+            for job, reading in _one_ahead(reader, lambda job: self._read(*job), jobs):
+                start, restored, error = time.perf_counter(), None, None
+                try:
+                    restored = self._restored(reading.result())
+                except FAILURES as failure:
+                    error = failure
+                if last:
+                    last.result()  # never two restored pictures in memory
+                last = writer.submit(finish, job, restored, error, time.perf_counter() - start)
+            if last:
+                last.result()
+
+    def _read(self, source, target):
+        if target.exists() and not self.work.overwrite:
+            raise ValueError(f"{target} is there already: add --overwrite to replace it, or --resume to leave it.")
+        if source.exists() and not source.is_file():
+            raise ValueError(f"{source}: {'a folder that cannot be read' if source.is_dir() else 'not a file'}.")
+        picture = read_picture(source)
+        check_format(target, picture.image)  # before the work, not after it
+        return picture
+
+    def _restored(self, picture):
+        image, work = picture.image, self.work
+        network = self._network(_channels(image))
+        how = {"tile": work.tile, "orientations": work.orientations}
+        if work.task != "super_resolution":
+            return dataclasses.replace(
+                picture, image=restore(network, image, color=COLORS.get(work.task, "channels"), **how)
+            )
+        height, width = image.shape[:2] if hasattr(image, "shape") else image.size[::-1]
+        size = work.size or (round(work.scale * height), round(work.scale * width))
+        return dataclasses.replace(picture, image=upscale(network, image, size, **how))
+
+    def _write(self, target, picture):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(target, picture)
+
+    def _network(self, channels):
+        channels = channels if self.work.task == "denoise" else TASK_CHANNELS[self.work.task]
+        if channels not in self.networks:
+            with quiet_libraries():
+                model = RED30(self.work.task, level=self.work.level, channels=channels, downsample_at=(1,))
+                self.networks[channels] = self._on_engine(model)
+        return self.networks[channels]
+
+    def _named(self):
+        name = self.work.weights
+        if name.endswith(".tflite"):
+            from keras_rednet.litert import read_tflite
+
+            network, metadata = read_tflite(name)
+            task = metadata.get("task")
+        else:
+            model, record = named_network(name)
+            network, task = self._on_engine(model), record["recipe"]["task"]
+        if task != self.work.task:
+            raise ValueError(f"{name} is trained to {task}. Expected: {self.work.task}.")
+        return network
+
+    def _on_engine(self, model):
+        if self.work.engine == "keras":
+            return model
+        from keras_rednet.litert import to_litert
+
+        return to_litert(model)
+
+
+def _one_ahead(executor, function, items):
+    """Yields (item, future of function(item)) for each item, when the next one has begun."""
+    begun = collections.deque()
+    for item in items:
+        begun.append((item, executor.submit(function, item)))
+        if len(begun) > 1:
+            yield begun.popleft()
+    yield from begun
+
+
+def named_network(name):
+    """Returns (network, record) of shipped weights, by name, or of the weights.npz of a training run."""
+    ours = name.endswith(".npz")
+    record = weights.read_record(name) if ours else weights.record(name)
+    recipe = record["recipe"]
+    build = {"level": recipe["level"], "channels": recipe["channels"], "filters": recipe["filters"]}
+    build |= {"downsample_at": recipe["downsample_at"], "weights": name if ours else "pretrained"}
+    return {10: RED10, 20: RED20, 30: RED30}[recipe["depth"]](recipe["task"], **build), record
+
+
+def _channels(image):
+    if hasattr(image, "mode"):  # a PIL image; the rest of its modes are colour
+        return 1 if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I") else 3
+    return 3
+
+
+def jobs(photos, output):
+    """Returns (source, target) paths; raises ValueError where two sources would become one target."""
+    into_folder = output.endswith(("/", "\\")) or len(photos) > 1 or photos[0].is_dir() or Path(output).is_dir()
+    folder, found = Path(output), []
+    for photo in photos:
+        if photo.is_dir():
+            found += [(path, folder / path.relative_to(photo)) for path in _pictures(photo, folder)]
+        else:
+            found.append((photo, folder / photo.name if into_folder else folder))
+    if not found:
+        raise ValueError(f"no pictures in {', '.join(map(str, photos))}.")
+    sources = {}
+    for source, target in found:
+        if target in sources:
+            raise ValueError(f"{sources[target]} and {source} would both become {target}: restore them separately.")
+        sources[target] = source
+    return found
+
+
+def _pictures(folder, output):
+    """Returns the picture files below `folder`; those in an output folder inside it are left out.
+
+    Folders that cannot be read are among them, so that reading names them.
+    """
+    unreadable = []
+    walk = os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename)))
+    files = [Path(parent) / name for parent, _, names in walk for name in names]
+    found = unreadable + [path for path in files if path.suffix.lower() in SAVE_OPTIONS]
+    inside = output.resolve().is_relative_to(folder.resolve()) and output.resolve() != folder.resolve()
+    return sorted(path for path in found if not (inside and path.resolve().is_relative_to(output.resolve())))
