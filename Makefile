@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow benchmark release clean
+.PHONY: demo test test-slow test-scale benchmark release clean
 
 demo: .venv/demo
 	$(BIN)/python -m recipes.demo
@@ -15,6 +15,10 @@ test: .venv/test
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
+
+test-scale: .venv/test
+	$(BIN)/pip install --quiet --editable ".[cpu,train,dev,ray]"
+	$(BIN)/python -m pytest -m slow tests/slow/test_batch.py
 
 benchmark: .venv/test
 	$(BIN)/python tests/benchmark/restore.py --out runs/restore

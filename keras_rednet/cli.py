@@ -42,7 +42,7 @@ def main(arguments=None):
             from recipes import train
 
             return train.main(arguments[1:], program="rednet train")
-        options = _parser().parse_args(arguments)
+        options = parse(arguments)
         return options.run(options)
     except (ValueError, OSError, RuntimeError) as error:
         print(f"rednet: {error}", file=sys.stderr)
@@ -50,6 +50,18 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("rednet: interrupted; finished pictures are kept", file=sys.stderr)
         return 130
+
+
+def parse(arguments):
+    """Returns what the arguments of a command say, with `photos` and `output` where it restores pictures."""
+    return _parser().parse_args(arguments)
+
+
+def work(options):
+    """Returns the `photos.Work` of a command that restores pictures."""
+    from keras_rednet.photos import Work
+
+    return Work(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Work)})
 
 
 def _parser():
@@ -145,8 +157,7 @@ def _restore(options):
     left = [job for job in jobs if not (options.resume and job[1].exists())]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are there already", flush=True)
-    work = photos.Work(**{field.name: getattr(options, field.name) for field in dataclasses.fields(photos.Work)})
-    failures = _restore_files(left, photos.Restorer(work))
+    failures = _restore_files(left, photos.Restorer(work(options)))
     if failures:
         print(f"rednet: {failures} of {len(left)} pictures failed, {len(left) - failures} done", file=sys.stderr)
     return 1 if failures else 0

@@ -54,6 +54,7 @@ LEVELS = {
     "recipes.demo": 8,
     "recipes.ship": 8,
     "keras_rednet.cli": 13,
+    "recipes.batch": 14,
     "export.page": 0,
     "export.litert.restore": 0,  # imports nothing of ours
     "export.serving.client": 0,

@@ -1,0 +1,146 @@
+"""Ray restores every picture or says why not, whatever dies meanwhile."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from test_hostile import tiny_weights  # noqa: F401  a fixture
+
+from keras_rednet.photos import Work
+
+ray = pytest.importorskip("ray", reason="Ray is not installed")
+ray_cluster = pytest.importorskip("ray.cluster_utils")
+
+from recipes import batch  # noqa: E402
+
+PICTURES = 48
+
+
+def dying(restorer, source, target):
+    """Dies of one picture, always; takes its time for the others and leaves word of its process."""
+    (target.parent / f"process-{os.getpid()}").touch()
+    if source.name == "poison.png":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.2)
+    return batch.attempt(restorer, source, target)
+
+
+@pytest.fixture
+def photos_folder(photos, tmp_path):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    for i in range(PICTURES):
+        (folder / "sub" / f"{i:02}.png").write_bytes((photos / f"photo{i % 6}.png").read_bytes())
+    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "half.png").write_bytes((photos / "photo0.png").read_bytes()[:500])
+    return folder
+
+
+@pytest.fixture
+def cluster():
+    """Two machines, as Ray sees them, of one processor each."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    cluster = ray_cluster.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.second = cluster.add_node(num_cpus=1)
+    ray.init(
+        address=cluster.address,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}},
+    )
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def run(folder, out, weights, **options):
+    jobs = batch.list_jobs([folder], out)
+    out.mkdir(exist_ok=True)
+    (out / "sub").mkdir(exist_ok=True)
+    return jobs, batch.restore_all(jobs, Work("denoise", weights=str(weights)), workers=2, **options)
+
+
+def check(jobs, dead, names):
+    assert {Path(source).name for source in dead} == names
+    assert {source.name for source, target in jobs if not target.exists()} == names
+    assert len(dead) + sum(target.exists() for _, target in jobs) == len(jobs)
+
+
+@pytest.mark.slow
+def test_the_command(photos_folder, tiny_weights, tmp_path):  # noqa: F811
+    command = [
+        sys.executable,
+        "-m",
+        "recipes.batch",
+        "--workers",
+        "2",
+        "denoise",
+        photos_folder,
+        "-o",
+        tmp_path / "out",
+    ]
+    command = [*map(str, command), "--weights", str(tiny_weights)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1].startswith(f"{PICTURES + 2} inputs = {PICTURES} outputs + 2 dead letters"), (
+        done.stderr
+    )
+    assert done.returncode == 1
+    with (tmp_path / "out" / batch.DEAD_LETTERS).open() as file:
+        reasons = {Path(row["picture"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert sorted(reasons) == ["broken.png", "half.png"]
+    assert "not a picture" in reasons["broken.png"]
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "sub").iterdir()}
+    manifest = photos_folder / "list.txt"
+    manifest.write_text("sub/00.png\nsub/01.png\n")
+    (tmp_path / "out" / "sub" / "00.png").unlink()
+    command[command.index(str(photos_folder))] = str(manifest)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1].startswith("2 inputs = 2 outputs + 0 dead letters"), done.stderr
+    again = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "sub").iterdir()}
+    assert {path.name for path in times if times[path] != again[path]} == {"00.png"}
+
+
+@pytest.mark.slow
+def test_a_killed_process(photos_folder, tiny_weights, tmp_path, cluster):  # noqa: F811
+    out = tmp_path / "out"
+    killer = threading.Thread(target=_kill_one, args=(out,))
+    killer.start()
+    jobs, dead = run(photos_folder, out, tiny_weights, attempt=dying)
+    killer.join()
+    check(jobs, dead, {"broken.png", "half.png"})
+    assert len(list(out.rglob("process-*"))) >= 3  # one took the place of the killed
+
+
+def _kill_one(out):
+    while not (marks := list(out.rglob("process-*"))):
+        time.sleep(0.1)
+    os.kill(int(marks[0].name.split("-")[1]), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_lost_machine(photos_folder, tiny_weights, tmp_path, cluster):  # noqa: F811
+    out = tmp_path / "out"
+
+    def lose():
+        while len(list(out.rglob("process-*"))) < 2:
+            time.sleep(0.1)
+        cluster.remove_node(cluster.second, allow_graceful=False)
+
+    loser = threading.Thread(target=lose)
+    loser.start()
+    jobs, dead = run(photos_folder, out, tiny_weights, attempt=dying)
+    loser.join()
+    check(jobs, dead, {"broken.png", "half.png"})
+
+
+@pytest.mark.slow
+def test_a_picture_that_kills(photos_folder, tiny_weights, tmp_path, cluster):  # noqa: F811
+    (photos_folder / "sub" / "poison.png").write_bytes((photos_folder / "sub" / "00.png").read_bytes())
+    jobs, dead = run(photos_folder, tmp_path / "out", tiny_weights, attempt=dying, attempts=2)
+    check(jobs, dead, {"broken.png", "half.png", "poison.png"})
+    assert [reason for source, reason in dead.items() if "poison" in source] == ["its process died, 2 times"]
