@@ -184,4 +184,6 @@ def _reconcile(jobs, dead, output, seconds):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from recipes import batch  # by its name other processes find it, too
+
+    sys.exit(batch.main())
