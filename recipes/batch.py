@@ -11,6 +11,7 @@ import argparse
 import collections
 import csv
 import functools
+import importlib
 import logging
 import os
 import sys
@@ -184,6 +185,4 @@ def _reconcile(jobs, dead, output, seconds):
 
 
 if __name__ == "__main__":
-    from recipes import batch  # by its name other processes find it, too
-
-    sys.exit(batch.main())
+    sys.exit(importlib.import_module("recipes.batch").main())  # by that name other processes find it, too

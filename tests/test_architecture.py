@@ -51,6 +51,7 @@ LEVELS = {
     "recipes.train": 8,
     "recipes.evaluate": 10,
     "recipes.before_after": 11,
+    "recipes.harm": 11,
     "recipes.demo": 8,
     "recipes.ship": 8,
     "keras_rednet.cli": 13,

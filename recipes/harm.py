@@ -1,0 +1,70 @@
+"""What the shipped networks do where there is nothing to do: `python -m recipes.harm --data DATASETS`.
+
+Restores the clean images of LIVE1 with every shipped network of the fast RED30 and scores the result against them; and,
+for inpainting, says by how many gray levels the pixels change that nothing was drawn over. Writes
+recipes/results/harm.csv, a row per network and kind of input.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from keras_rednet import dataset, psnr, restore, weights
+from keras_rednet.weights import written_whole
+from recipes.evaluate import network
+from recipes.experiments import EXPERIMENTS, images
+
+RESULTS = Path(__file__).parent / "results" / "harm.csv"
+IMAGES = "LIVE1"
+COLUMNS = ("weights", "sha256", "images", "input", "psnr", "mean_change_of_clean_pixels")
+
+
+def measure(name, clean):
+    """Returns the rows of a network.
+
+    Args:
+        name: of shipped weights.
+        clean: list of float32 [h, w, c] images in [0, 1].
+    """
+    record = weights.records()[name]
+    model, described = network(name), record["network"]
+    row = {"weights": name, "sha256": record["sha256"], "images": IMAGES}
+    scores = [psnr(image, np.clip(restore(model, image), 0, 1), data_range=1) for image in clean]
+    rows = [row | {"input": "clean", "psnr": f"{np.mean(scores):.2f}", "mean_change_of_clean_pixels": ""}]
+    for experiment in EXPERIMENTS:
+        if experiment.task != "inpaint" or not experiment.fits(described):
+            continue
+        changes = [_change(model, image, experiment.corruption, i) for i, image in enumerate(clean)]
+        rows.append(row | {"input": experiment.level, "mean_change_of_clean_pixels": f"{np.mean(changes):.3f}"})
+    return rows
+
+
+def _change(model, clean, corruption, number):
+    """Returns the mean change, in gray levels, of the pixels that the corruption left alone."""
+    corrupted = np.asarray(corruption(clean, (0, number)))
+    untouched = np.all(corrupted == clean, axis=2)
+    return 255 * np.abs(restore(model, corrupted) - corrupted)[untouched].mean()
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, metavar="DATASETS", help="the folder of test images")
+    options = parser.parse_args(arguments)
+    dataset.keep_tensorflow_off_gpus()
+    rows = []
+    for name, record in sorted(weights.records().items()):
+        described = record["network"]
+        if (described["depth"], described["downsample_at"]) == (30, [1]):
+            clean = [image for _, image in images(options.data, IMAGES, record["recipe"]["color"])]
+            rows += measure(name, clean)
+            print(*rows[-1].values(), flush=True)
+    with written_whole(RESULTS) as path, path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+import csv
+
+import numpy as np
+from PIL import Image
+
+from keras_rednet import psnr, restore, weights
+from recipes import harm
+from recipes.evaluate import network
+
+
+def test_measures_what_changes(tmp_path, photos, monkeypatch):
+    (tmp_path / "live1").mkdir()
+    for i in range(2):
+        (tmp_path / "live1" / f"{i}.png").write_bytes((photos / f"photo{i}.png").read_bytes())
+    monkeypatch.setattr(harm, "RESULTS", tmp_path / "harm.csv")
+    names = ("red30-fast-denoise-blind-color-v", "red30-fast-inpaint-text-color-v")
+    shipped = {name: record for name, record in weights.records().items() if name.startswith(names)}
+    monkeypatch.setattr(weights, "records", lambda: shipped)
+    harm.main(["--data", str(tmp_path)])
+    with (tmp_path / "harm.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["input"] for row in rows] == ["clean", "clean", "text 10", "text 20"]
+    for row in rows[:2]:
+        clean = [np.asarray(Image.open(tmp_path / "live1" / f"{i}.png")).astype(np.float32) / 255 for i in range(2)]
+        scores = [psnr(i, np.clip(restore(network(row["weights"]), i), 0, 1), data_range=1) for i in clean]
+        assert abs(float(row["psnr"]) - np.mean(scores)) < 0.01
+    assert all(0 < float(row["mean_change_of_clean_pixels"]) < 5 for row in rows[2:])
