@@ -19,7 +19,7 @@ from keras_rednet.model import halo, size_multiple, values_per_pixel
 from keras_rednet.resize import resize
 
 COLORS = ("channels", "luminance", "ycbcr")
-WINDOW_VALUES = 448 * 448 * 64  # values of one layer's feature maps that "auto" keeps in memory at a time, about 50 MB
+WINDOW_VALUES = 560 * 560 * 64  # values of one layer's feature maps that "auto" keeps in memory at a time, 80 MB
 _deployed = weakref.WeakKeyDictionary()  # model -> (its weights, deployment graph, that graph ready to run)
 
 
