@@ -2,8 +2,9 @@
 
 RED30 and its fast variant, gray, fresh weights, as Keras model, deployment graph, SavedModel and TFLite files, on an
 image of 160x240 pixels and on one of a megapixel. Every form runs once a round, in random order, so that a slow minute
-of the machine strikes all alike; what counts is the median, and its ratio to the Keras model of the whole RED30. Peak
-memory is that of a fresh process that restores the megapixel once. Writes inference.csv and inference.png.
+of the machine strikes all alike; what counts is the median, and its ratio to the Keras model of the whole RED30. The
+megapixel is restored in a process for each form, as together they would take tens of gigabytes; its time and peak
+memory are that process's. Writes inference.csv and inference.png.
 """
 
 import argparse
@@ -20,11 +21,12 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-SIZES = {"160x240": (160, 240), "megapixel": (1024, 1024)}
+SMALL, MEGAPIXEL = (160, 240), (1024, 1024)
 NETWORKS = {"RED30": (), "RED30 fast": (1,)}
 FORMS = ("Keras", "deployment graph", "SavedModel", "TFLite unfolded", "TFLite float32", "TFLite float16",
          "TFLite dynamic", "TFLite int8")  # fmt: skip
-SKIPPED = {("TFLite unfolded", "megapixel")}  # takes gigabytes and a minute
+TOO_DEAR = "TFLite unfolded"  # a megapixel takes it gigabytes and a minute
+MEGAPIXEL_RUNS = 3
 THREADS = 2
 
 
@@ -86,61 +88,58 @@ def _interpreter(path):
 
 
 def measure(folder, rounds):
-    """Returns {(network, form, size): median milliseconds}."""
+    """Returns {(network, form): median milliseconds per 160x240}."""
     import numpy as np
 
     runs = {(name, form): load(folder, name, form) for name in NETWORKS for form in FORMS}
-    times = {}
-    for label, size in SIZES.items():
-        image = np.random.default_rng(0).random((1, *size, 1), np.float32)
-        order = [key for key in runs if (key[1], label) not in SKIPPED]
-        for i in range(rounds + 1):
-            random.shuffle(order)
-            for key in order:
-                start = time.perf_counter()
-                runs[key](image)
-                if i:  # the first round compiles
-                    times.setdefault((*key, label), []).append(1e3 * (time.perf_counter() - start))
-            print(f"{label}: round {i} of {rounds}", flush=True)
+    image = np.random.default_rng(0).random((1, *SMALL, 1), np.float32)
+    times, order = {key: [] for key in runs}, list(runs)
+    for i in range(rounds + 1):
+        random.shuffle(order)
+        for key in order:
+            milliseconds = _time(runs[key], image)
+            if i:  # the first round compiles
+                times[key].append(milliseconds)
+        print(f"round {i} of {rounds}", flush=True)
     return {key: statistics.median(values) for key, values in times.items()}
 
 
-def memory(folder, name, form):
-    """Returns the peak memory, in MiB, of a fresh process that restores a megapixel once, or None if skipped."""
-    if (form, "megapixel") in SKIPPED:
-        return None
+def megapixel(folder, name, form):
+    """Returns (median milliseconds, peak MiB) of a fresh process that restores a megapixel, or a pair of None."""
+    if form == TOO_DEAR:
+        return None, None
     command = [sys.executable, __file__, "--out", str(folder), "--once", json.dumps([name, form])]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]) // 1024
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
 def once(folder, name, form):
     import numpy as np
 
-    load(folder, name, form)(np.zeros((1, *SIZES["megapixel"], 1), np.float32))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    run, image = load(folder, name, form), np.random.default_rng(0).random((1, *MEGAPIXEL, 1), np.float32)
+    _time(run, image)
+    milliseconds = statistics.median(_time(run, image) for _ in range(MEGAPIXEL_RUNS))
+    print(json.dumps([milliseconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]))
 
 
-def write(folder, times, peaks):
-    columns = [
-        "network",
-        "form",
-        "bytes",
-        *(f"{label} ms" for label in SIZES),
-        "times as fast as Keras RED30",
-        "peak MiB",
-    ]
+def _time(run, image):
+    start = time.perf_counter()
+    run(image)
+    return 1e3 * (time.perf_counter() - start)
+
+
+def write(folder, times, megapixels):
+    columns = ["network", "form", "bytes", "160x240 ms", "times as fast as Keras RED30", "1024x1024 ms", "peak MiB"]
     with (folder / "inference.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        for name in NETWORKS:
-            for form in FORMS:
-                path = folder / f"{name} {form}.tflite"
-                row = {"network": name, "form": form, "bytes": path.stat().st_size if path.exists() else ""}
-                row |= {f"{label} ms": f"{times.get((name, form, label), 0):.1f}" for label in SIZES}
-                ratio = times["RED30", "Keras", "160x240"] / times[name, form, "160x240"]
-                row |= {"times as fast as Keras RED30": f"{ratio:.2f}", "peak MiB": peaks[name, form] or ""}
-                writer.writerow(row)
-                print(*row.values(), sep="  ")
+        for key, milliseconds in times.items():
+            path = folder / f"{' '.join(key)}.tflite"
+            size = path.stat().st_size if path.exists() else ""
+            ratio = times["RED30", "Keras"] / milliseconds
+            large, peak = ("", "") if megapixels[key][0] is None else (f"{megapixels[key][0]:.0f}", megapixels[key][1])
+            row = [*key, size, f"{milliseconds:.1f}", f"{ratio:.2f}", large, peak]
+            writer.writerow(dict(zip(columns, row, strict=True)))
+            print(*row, sep="  ")
 
 
 def draw(folder, times):
@@ -150,7 +149,7 @@ def draw(folder, times):
     axes = figure.subplots()
     for i, name in enumerate(NETWORKS):
         places = [j + 0.4 * i for j in range(len(FORMS))]
-        axes.bar(places, [times[name, form, "160x240"] for form in FORMS], width=0.4, label=name)
+        axes.bar(places, [times[name, form] for form in FORMS], width=0.4, label=name)
     axes.set_xticks([j + 0.2 for j in range(len(FORMS))], FORMS, rotation=30, ha="right")
     axes.set(yscale="log", ylabel="milliseconds per 160x240")
     axes.legend()
@@ -168,9 +167,10 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     if not (options.out / "RED30 fast TFLite unfolded.tflite").exists():
         build(options.out)
+    # First, while this process is small: Linux counts a parent's memory as its child's peak.
+    megapixels = {(name, form): megapixel(options.out, name, form) for name in NETWORKS for form in FORMS}
     times = measure(options.out, options.rounds)
-    peaks = {(name, form): memory(options.out, name, form) for name in NETWORKS for form in FORMS}
-    write(options.out, times, peaks)
+    write(options.out, times, megapixels)
     draw(options.out, times)
 
 
