@@ -17,12 +17,14 @@ test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
 
 test-scale: .venv/test
-	$(BIN)/pip install --quiet --editable ".[cpu,train,dev,ray]"
-	$(BIN)/python -m pytest -m slow tests/slow/test_batch.py
+	$(BIN)/pip install --quiet --editable ".[cpu,train,dev,ray,jax]"
+	$(BIN)/python -m pytest -m slow tests/slow/test_batch.py tests/slow/test_distribute.py
 
 benchmark: .venv/test
+	$(BIN)/pip install --quiet --editable ".[cpu,train,dev,ray]"
 	$(BIN)/python tests/benchmark/restore.py --out runs/restore
 	$(BIN)/python tests/benchmark/inference.py --out runs/inference
+	$(BIN)/python tests/benchmark/batch.py --out runs/batch
 
 # An 8-bit file that loses too much is left out, which is no reason to stop; nor is a machine without npm.
 release: .venv/test

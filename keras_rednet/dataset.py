@@ -169,7 +169,17 @@ def keep_tensorflow_off_gpus():
 
 
 def training_patches(
-    images, corruption, *, color, patch_size, patches_per_image, batch_size, epoch, seed, scale_range=(1.0, 1.0)
+    images,
+    corruption,
+    *,
+    color,
+    patch_size,
+    patches_per_image,
+    batch_size,
+    epoch,
+    seed,
+    scale_range=(1.0, 1.0),
+    shard=(0, 1),
 ):
     """Yields one epoch of (corrupted, clean) batches: random crops, one of eight orientations each, then corrupted.
 
@@ -184,17 +194,27 @@ def training_patches(
         seed: integer.
         scale_range: pair 0 < low <= high <= 1: each time it is decoded, an image shrinks by a factor drawn from it, but
             not below the size of a patch. Smaller copies show detail that the photograph has only far off.
+        shard: pair (i, n): of every batch the part of process i of n, which decodes only its own images. Together the
+            parts are the batch of a single process, where n divides the number of images and `MIXED_IMAGES`; every
+            process gets as many batches as the others.
 
     Returns:
-        tf.data.Dataset of float32 pairs [batch_size, patch_size, patch_size, c].
+        tf.data.Dataset of float32 pairs [batch_size / n, patch_size, patch_size, c].
 
     Raises:
-        ValueError: an unknown colour or a bad scale range. While it runs: tf.errors.InvalidArgumentError for an image
-            that is too small.
+        ValueError: an unknown colour, a bad scale range, or a batch that n does not divide. While it runs:
+            tf.errors.InvalidArgumentError for an image that is too small.
     """
     check_color(color)
     _check_scale_range(scale_range)
+    process, processes = shard
+    if batch_size % processes:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the number of processes. Received: batch_size={batch_size}, "
+            f"{processes} processes."
+        )
     channels = COLORS[color]
+    per_process = images.count // processes
 
     def decode(file, factor):
         return _shrink(read_image(_path_or_bytes(file), color=color), float(factor), patch_size)
@@ -212,7 +232,8 @@ def training_patches(
     def epoch_of_records(_):
         epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int32), tf.cast(epoch.read_value(), tf.int32))
         order = images.records.shuffle(images.shuffle_buffer, seed=tf.cast(epoch_seed[0], tf.int64))
-        return order.enumerate().map(lambda i, record: (record, tf.random.fold_in(epoch_seed, tf.cast(i, tf.int32))))
+        order = order.enumerate().take(per_process * processes).shard(processes, process)
+        return order.map(lambda i, record: (record, tf.random.fold_in(epoch_seed, tf.cast(i, tf.int32))))
 
     def crops(image, image_seed):
         numbers = tf.data.Dataset.range(patches_per_image, output_type=tf.int32)
@@ -231,11 +252,11 @@ def training_patches(
         tf.data.Dataset.range(1)
         .flat_map(epoch_of_records)
         .map(lambda record, image_seed: (read(record, image_seed), image_seed), num_parallel_calls=tf.data.AUTOTUNE)
-        .interleave(crops, cycle_length=min(images.count, MIXED_IMAGES), block_length=1)
-        .apply(tf.data.experimental.assert_cardinality(images.count * patches_per_image))
+        .interleave(crops, cycle_length=max(1, min(per_process, MIXED_IMAGES // processes)), block_length=1)
+        .apply(tf.data.experimental.assert_cardinality(per_process * patches_per_image))
         .map(corrupt, num_parallel_calls=tf.data.AUTOTUNE)
     )
-    return pairs.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return pairs.batch(batch_size // processes, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def _check_scale_range(pair):

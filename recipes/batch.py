@@ -22,7 +22,8 @@ from keras_rednet import cli, photos
 from keras_rednet.weights import written_whole
 
 DEAD_LETTERS = "dead_letters.csv"
-BATCH = 8  # pictures at a time for a process, at first; alone when they are tried again
+BATCH = 8  # pictures at a time for a process, at first and at most; alone when they are tried again
+ROUNDS = 4  # of batches for each process, at least, lest one idles long while another restores the last batch
 
 
 # Tasks of Ray, not actors: an actor whose machine is lost waits for another one, and its pictures with it. A task goes
@@ -64,9 +65,10 @@ def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=a
         {source path: reason} of those that are not restored.
     """
     reasons, left = {}, [job for job in jobs if not job[1].exists()]
+    size = max(1, min(BATCH, len(left) // (ROUNDS * workers)))
     for number in range(attempts):
         how = {"work": work, "threads": threads, "attempt": attempt}
-        for source, error in _run(left, how, workers, threads, gpus, BATCH if number == 0 else 1):
+        for source, error in _run(left, how, workers, threads, gpus, size if number == 0 else 1):
             if error:
                 reasons[source] = error
             report(source)

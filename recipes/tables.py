@@ -165,9 +165,14 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def write_readme(readme=FOLDER.parent / "README.md"):
-    """Replaces what stands between the README's marks with `tables()`."""
-    begin, end = "<!-- results: written by `python -m recipes.evaluate` -->\n", "<!-- end of results -->"
+def write_readme():
+    """Replaces the README's result tables with `tables()`."""
+    write_section("results", "recipes.evaluate", tables())
+
+
+def write_section(name, program, text, readme=FOLDER.parent / "README.md"):
+    """Replaces what stands between two marks of the README that name a program."""
+    begin, end = f"<!-- {name}: written by `python -m {program}` -->\n", f"<!-- end of {name} -->"
     before, rest = readme.read_text().split(begin)
     with written_whole(readme) as temporary:
-        temporary.write_text(before + begin + "\n" + tables() + "\n" + end + rest.split(end)[1])
+        temporary.write_text(before + begin + "\n" + text + "\n" + end + rest.split(end)[1])

@@ -11,12 +11,14 @@ weights bit for bit. In the output folder:
 """
 
 import argparse
+import contextlib
 import csv
 import dataclasses
 import importlib.metadata
 import json
 import subprocess
 import time
+import zlib
 from pathlib import Path
 
 import keras
@@ -25,7 +27,7 @@ import tensorflow as tf
 
 from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
-from recipes import deblock, deblur, denoise, inpaint, super_resolution
+from recipes import deblock, deblur, denoise, distribute, inpaint, super_resolution
 from recipes.revive import revive
 
 RECIPES = {
@@ -78,17 +80,53 @@ def train(recipe, training, validation, out):
     if not isinstance(training, dataset.Images):
         training = dataset.usable(training, patch_size=recipe.patch_size)
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     description = _description(recipe, training, validation)
-    _check_same_run(out / "recipe.json", description)
-    backup = Backup(out / "backup")
+    _check_same_everywhere(description)
+    process, processes = distribute.shard()
+    first = process == 0  # the only one that writes, or needs what was written
+    if first:
+        out.mkdir(parents=True, exist_ok=True)
+        _check_same_run(out / "recipe.json", description)
+    backup = Backup(out / "backup", first)
     if backup.epoch:  # its weights are in the backup
         recipe = dataclasses.replace(recipe, start_from=None)
     keras.utils.set_random_seed(recipe.seed)
     averaged = recipe.build()
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
-    patches = dataset.training_patches(
-        training if isinstance(training, dataset.Images) else dataset.from_files(training),
+    images = training if isinstance(training, dataset.Images) else dataset.from_files(training)
+    patches = _patches(recipe, images, epoch, (process, processes))
+    steps = int(patches.cardinality())
+    if not steps:
+        raise ValueError(
+            f"An epoch must hold a batch of {recipe.batch_size} patches. Received: {recipe.patches_per_image} patches "
+            "from each image, which are too few; raise --patches-per-image."
+        )
+    if recipe.start_from:
+        some = _patches(recipe, images, epoch, (0, 1)).take(-(-REVIVAL_PATCHES // recipe.batch_size))
+        count = revive(averaged, np.concatenate([batch for batch, _ in some]), recipe.seed)
+        print(f"redrew {count} dead feature maps", flush=True)
+    with distribute.scope():
+        model = with_precision(recipe)
+        model.set_weights(averaged.get_weights())
+        model.compile(_adam(recipe, steps * recipe.epochs), recipe.loss, jit_compile=compiles())
+        backup.restore(model)
+        report = Report(recipe, averaged, _clean_crops(validation, recipe.color), out, steps, description, first)
+        callbacks = [EpochNumber(epoch), report, backup]
+        options = {"epochs": recipe.epochs, "initial_epoch": backup.epoch, "shuffle": False, "verbose": 0}
+        model.fit(patches, callbacks=callbacks, **options)
+        report.average_weights()
+    return averaged
+
+
+def _patches(recipe, images, epoch, shard):
+    devices = distribute.replicas()
+    if recipe.batch_size % devices:
+        raise ValueError(
+            f"A batch is split between {devices} devices, so `batch_size` must be a multiple of that. "
+            f"Received: batch_size={recipe.batch_size}; choose another --batch-size."
+        )
+    return dataset.training_patches(
+        images,
         recipe.corruption,
         color=recipe.color,
         patch_size=recipe.patch_size,
@@ -97,26 +135,8 @@ def train(recipe, training, validation, out):
         scale_range=recipe.scale_range,
         epoch=epoch,
         seed=recipe.seed,
+        shard=shard,
     )
-    steps = int(patches.cardinality())
-    if not steps:
-        raise ValueError(
-            f"An epoch must hold a batch of {recipe.batch_size} patches. Received: {recipe.patches_per_image} patches "
-            "from each image, which are too few; raise --patches-per-image."
-        )
-    if recipe.start_from:
-        corrupted = np.concatenate([batch for batch, _ in patches.take(-(-REVIVAL_PATCHES // recipe.batch_size))])
-        print(f"redrew {revive(averaged, corrupted, recipe.seed)} dead feature maps", flush=True)
-    model = with_precision(recipe)
-    model.set_weights(averaged.get_weights())
-    model.compile(_adam(recipe, steps * recipe.epochs), recipe.loss, jit_compile=compiles())
-    backup.restore(model)
-    report = Report(recipe, averaged, _clean_crops(validation, recipe.color), out, steps, description)
-    callbacks = [EpochNumber(epoch), report, backup]
-    options = {"epochs": recipe.epochs, "initial_epoch": backup.epoch, "shuffle": False, "verbose": 0}
-    model.fit(patches, callbacks=callbacks, **options)
-    report.average_weights()
-    return averaged
 
 
 class EpochNumber(keras.callbacks.Callback):
@@ -138,22 +158,31 @@ class Backup(keras.callbacks.Callback):
     saves, crashes Python when the disk is full.)
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, first=True):
         super().__init__()
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-        for part in folder.glob(".part-*"):  # of a run that was killed while it wrote
-            part.unlink()
-        self.epoch = max((int(path.name.split(".")[0]) for path in folder.glob("[0-9]*.npz")), default=0)
+        self.folder, self.first = folder, first
+        epoch = 0
+        if first:
+            folder.mkdir(exist_ok=True)
+            for part in folder.glob(".part-*"):  # of a run that was killed while it wrote
+                part.unlink()
+            epoch = max((int(path.name.split(".")[0]) for path in folder.glob("[0-9]*.npz")), default=0)
+        self.epoch = int(distribute.from_first([np.int32(epoch)])[0])
 
     def restore(self, model):
-        if self.epoch:
-            model.optimizer.build(model.trainable_variables)
+        """Gives the network the state of the last finished epoch, in every process."""
+        model.optimizer.build(model.trainable_variables)
+        variables = self._variables(model)
+        values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+        if self.first and self.epoch:
             with np.load(self._path(self.epoch)) as arrays:
-                for i, variable in enumerate(self._variables(model)):
-                    variable.assign(arrays[str(i)])
+                values = [arrays[str(i)] for i in range(len(variables))]
+        for variable, value in zip(variables, distribute.from_first(values), strict=True):
+            variable.assign(value)
 
     def on_epoch_end(self, epoch, logs=None):
+        if not self.first:
+            return
         with weights.written_whole(self._path(epoch + 1)) as path:
             arrays = {str(i): keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables(self.model))}
             np.savez(path, **arrays)
@@ -169,12 +198,12 @@ class Backup(keras.callbacks.Callback):
 class Report(keras.callbacks.Callback):
     """Scores the averaged weights, keeps the best, and writes what the run did: a line, history.csv, TensorBoard."""
 
-    def __init__(self, recipe, averaged, images, out, steps, description):
+    def __init__(self, recipe, averaged, images, out, steps, description, first=True):
         super().__init__()
-        self.description = description
+        self.description, self.first = description, first
         self.recipe, self.averaged, self.images, self.out, self.steps = recipe, averaged, images, out, steps
         self.history = out / "history.csv"
-        self.board = tf.summary.create_file_writer(str(out / "tensorboard"))
+        self.board = tf.summary.create_file_writer(str(out / "tensorboard")) if first else None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.perf_counter()
@@ -189,7 +218,12 @@ class Report(keras.callbacks.Callback):
             "patches_per_second": self.steps * self.recipe.batch_size / seconds,
         }
         if (epoch + 1) % self.recipe.validate_every == 0 or epoch + 1 == self.recipe.epochs:
-            row |= self._validate(epoch)
+            self.average_weights()
+            if self.first:
+                with distribute.alone():
+                    row |= self._validate(epoch)
+        if not self.first:
+            return
         self._write(row)
         left = (self.recipe.epochs - epoch - 1) * seconds / 60
         scores = "".join(f"  {name} {row[name]:.2f} dB" for name in self.recipe.validation if name in row)
@@ -200,7 +234,6 @@ class Report(keras.callbacks.Callback):
         )
 
     def _validate(self, epoch):
-        self.average_weights()
         scores, pictures = {}, {}
         for name, corruption in self.recipe.validation.items():
             pictures[name] = []
@@ -294,7 +327,7 @@ def _adam(recipe, steps):
             alpha=0.0 if recipe.cosine else 1.0,
         )
     averaging = {"use_ema": True, "ema_momentum": recipe.ema_momentum} if recipe.ema_momentum else {}
-    return keras.optimizers.Adam(rate, global_clipnorm=recipe.clipnorm, **averaging)
+    return distribute.adam(rate, recipe.clipnorm, **averaging)
 
 
 def compiles():
@@ -342,6 +375,17 @@ def _commit():
     return done.stdout.strip() if done.returncode == 0 else "unknown"
 
 
+def _check_same_everywhere(description):
+    """Raises ValueError in a process whose run is not that of process 0: together they would train nonsense."""
+    run = json.dumps([description[key] for key in ("recipe", "training_images")])
+    digest = zlib.crc32(run.encode()) & 0x7FFFFFFF
+    if (expected := int(distribute.from_first([np.int32(digest)])[0])) != digest:
+        raise ValueError(
+            "All processes must be started with the same recipe and the same training images, by name. Expected, from "
+            f"process 0: checksum {expected}. Received: {digest}, of {run[:300]}..."
+        )
+
+
 def _check_same_run(path, description):
     """Writes the description of a new run; refuses to mix two runs in a folder."""
     if path.exists():
@@ -386,17 +430,26 @@ def main(arguments=None, program="python -m recipes.train"):
     for name, kind in NUMBERS.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=kind, metavar="NUMBER", help="instead of the recipe's")
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, to train on several machines")
+    parser.add_argument("--processes", type=int, default=1, metavar="NUMBER", help="that train together")
+    parser.add_argument("--process", type=int, default=0, metavar="NUMBER", help="of this one, from 0")
     parser.add_argument("--smoke", action="store_true", help="the same recipe made small: a minute to see that it runs")
     options = parser.parse_args(arguments)
+    if (options.coordinator is None) != (options.processes == 1):
+        parser.error("--coordinator and --processes belong together")
     names = ("start_from", *NUMBERS)
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     recipe = dataclasses.replace(RECIPES[options.recipe], **changes)
-    training, validation = split(options.data)
-    if options.tfds:
-        exclude_ids = TEST_IMAGES if options.tfds.startswith("bsds500") else ()
-        images = dataset.from_tfds(options.tfds, feature=options.feature, exclude_ids=exclude_ids)
-        training, validation = images, training + validation
-    train(recipe.smoke() if options.smoke else recipe, training, validation, options.out)
+    together = contextlib.nullcontext()
+    if options.coordinator:
+        together = distribute.joined(options.coordinator, options.processes, options.process)
+    with together:
+        training, validation = split(options.data)
+        if options.tfds:
+            exclude_ids = TEST_IMAGES if options.tfds.startswith("bsds500") else ()
+            images = dataset.from_tfds(options.tfds, feature=options.feature, exclude_ids=exclude_ids)
+            training, validation = images, training + validation
+        train(recipe.smoke() if options.smoke else recipe, training, validation, options.out)
     return 0
 
 

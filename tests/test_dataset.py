@@ -90,6 +90,24 @@ def test_the_epoch_is_read_when_it_begins(photos):
     assert digest(pairs) == digest(patches(photos, epoch=1)) != first
 
 
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_shards_of_a_batch_are_the_batch(photos, processes):
+    options = {"epoch": 3, "batch_size": 6}
+    whole = [[digest([pair]) for pair in zip(*batch, strict=True)] for batch in patches(photos, **options)]
+    shards = [list(patches(photos, shard=(i, processes), **options)) for i in range(processes)]
+    assert [len(shard) for shard in shards] == [len(whole)] * processes
+    for batch, *parts in zip(whole, *shards, strict=True):
+        together = [digest([pair]) for part in parts for pair in zip(*part, strict=True)]
+        assert sorted(together) == sorted(batch)
+    with pytest.raises(ValueError, match="a multiple of the number of processes. Received: batch_size=5, 2 processes"):
+        patches(photos, shard=(0, 2), batch_size=5)
+
+
+def test_processes_get_equally_many_batches(photos):
+    shards = [list(patches(photos, shard=(i, 4), batch_size=4)) for i in range(4)]
+    assert [len(shard) for shard in shards] == [5] * 4
+
+
 def test_batches_mix_images(photos, tmp_path):
     for value in range(8):
         Image.new("L", (30, 30), 20 * value).save(tmp_path / f"{value}.png")

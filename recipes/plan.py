@@ -1,0 +1,68 @@
+"""What a billion photographs cost: `python -m recipes.plan` writes the README's table from the benchmarks' CSV files.
+
+Everything is measured on one machine (tests/benchmark/results) and multiplied: no fleet was run.
+"""
+
+import csv
+from pathlib import Path
+
+from recipes.tables import write_section
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "tests" / "benchmark" / "results"
+PHOTOS, MEGAPIXELS = 10**9, 12
+CORES, GIGABITS = 64, 25  # of a machine, and of its network
+DAYS = 30
+LARGE = 2.4  # megapixels, enough for many tiles
+
+
+def read(name):
+    with (RESULTS / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def costs():
+    """Returns ({network: core seconds per megapixel, files included}, those of decoding and encoding the files)."""
+    codec = sum(float(row["core seconds per megapixel"]) for row in read("batch.csv") if "JPEG" in row["what"])
+    usual = {"tile": "auto", "orientations": "1", "threads": "2"}
+    rows = [row for row in read("restore.csv") if usual.items() <= row.items()]
+    rows = [row for row in rows if row["engine"] == "keras" and float(row["megapixels"]) == LARGE]
+    found = {f"{row['network']}, float32": 2 * float(row["seconds per megapixel"]) + codec for row in rows}
+    (int8,) = [row for row in read("inference.csv") if (row["network"], row["form"]) == ("RED30 fast", "TFLite int8")]
+    found["RED30 fast, int8 TFLite"] = 2 * float(int8["1024x1024 ms"]) / 1e3 / 1.048576 + codec
+    return found, codec
+
+
+def bytes_per_megapixel():
+    (row,) = [row for row in read("batch.csv") if row["what"] == "rednet" and int(row["pictures"]) > 1]
+    return tuple(int(row[column]) / float(row["megapixels"]) for column in ("bytes in", "bytes out"))
+
+
+def table():
+    """Returns the table and what follows from it, in Markdown."""
+    total = PHOTOS * MEGAPIXELS
+    read_bytes, written_bytes = bytes_per_megapixel()
+    cost, codec = costs()
+    lines = [
+        f"| gray network | core seconds per megapixel | machines of {CORES} cores for {DAYS} days | megapixels per "
+        f"second and machine | MB/s read and written by each | of its {GIGABITS} Gbit/s | of its time in JPEG files |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for what, seconds in cost.items():
+        machines = total * seconds / (CORES * DAYS * 86400)
+        speed = CORES / seconds
+        traffic = speed * (read_bytes + written_bytes) / 1e6
+        shares = f"{traffic * 8 / 1e3 / GIGABITS:.1%} | {codec / seconds:.1%}"
+        lines.append(f"| {what} | {seconds:.2f} | {machines:,.0f} | {speed:.1f} | {traffic:.0f} | {shares} |")
+    moved = total * (read_bytes + written_bytes) / 1e15
+    lines += [
+        "",
+        f"{PHOTOS:,} photographs of {MEGAPIXELS} megapixels, {moved:.1f} PB read and written as JPEG. The processors "
+        f"saturate first, by far. Files take {codec:.3f} core seconds per megapixel: {CORES} cores feed accelerators "
+        f"that restore {CORES / codec:,.0f} megapixels a second before decoding and encoding hold these up.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    write_section("plan", "recipes.plan", table())
