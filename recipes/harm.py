@@ -2,7 +2,7 @@
 
 Restores the clean images of LIVE1 with every shipped network of the fast RED30 and scores the result against them; and,
 for inpainting, says by how many gray levels the pixels change that nothing was drawn over. Writes
-recipes/results/harm.csv, a row per network and kind of input.
+recipes/results/harm.csv, a row per network and kind of input; rows of networks that have not changed are kept.
 """
 
 import argparse
@@ -57,13 +57,24 @@ def main(arguments=None):
     for name, record in sorted(weights.records().items()):
         described = record["network"]
         if (described["depth"], described["downsample_at"]) == (30, [1]):
-            clean = [image for _, image in images(options.data, IMAGES, record["recipe"]["color"])]
-            rows += measure(name, clean)
+            rows += _kept(name, record) or measure(name, _clean(options.data, record))
             print(*rows[-1].values(), flush=True)
     with written_whole(RESULTS) as path, path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _kept(name, record):
+    """Returns the rows that are there of the same weights."""
+    if not RESULTS.exists():
+        return []
+    with RESULTS.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if (row["weights"], row["sha256"]) == (name, record["sha256"])]
+
+
+def _clean(data, record):
+    return [image for _, image in images(data, IMAGES, record["recipe"]["color"])]
 
 
 if __name__ == "__main__":

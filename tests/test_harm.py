@@ -25,3 +25,25 @@ def test_measures_what_changes(tmp_path, photos, monkeypatch):
         scores = [psnr(i, np.clip(restore(network(row["weights"]), i), 0, 1), data_range=1) for i in clean]
         assert abs(float(row["psnr"]) - np.mean(scores)) < 0.01
     assert all(0 < float(row["mean_change_of_clean_pixels"]) < 5 for row in rows[2:])
+
+
+def test_keeps_the_rows_of_the_same_weights(tmp_path, photos, monkeypatch):
+    (tmp_path / "live1").mkdir()
+    (tmp_path / "live1" / "0.png").write_bytes((photos / "photo0.png").read_bytes())
+    path = tmp_path / "harm.csv"
+    monkeypatch.setattr(harm, "RESULTS", path)
+    name = "red30-fast-denoise-blind-gray-v"
+    shipped = {key: record for key, record in weights.records().items() if key.startswith(name)}
+    monkeypatch.setattr(weights, "records", lambda: shipped)
+    harm.main(["--data", str(tmp_path)])
+    measured = path.read_text()
+    psnr_column = harm.COLUMNS.index("psnr")
+    header, row = (line.split(",") for line in measured.splitlines())
+    row[psnr_column] = "kept"
+    path.write_text(",".join(header) + "\n" + ",".join(row) + "\n")
+    harm.main(["--data", str(tmp_path)])
+    assert "kept" in path.read_text()
+    row[harm.COLUMNS.index("sha256")] = "other weights"
+    path.write_text(",".join(header) + "\n" + ",".join(row) + "\n")
+    harm.main(["--data", str(tmp_path)])
+    assert path.read_text() == measured
