@@ -1,12 +1,13 @@
 """What trains best: one setting at a time, for equally many minutes, scored on validation images.
 
-    python -m recipes.study --data bsds500/train t91 --minutes 4
+    python -m recipes.study denoise --data bsds500/train t91 --minutes 4
 
-The base is the release recipe of gray blind denoising, fast RED30. Every variant differs from it in one setting, has
-its own whole schedule, as long as the minutes allow on this machine, and starts from the same seed. "base, other seed"
-tells which differences are chance. A variant with several stages shares the minutes among them; each stage starts from
-the one before. recipes/results/study.csv gets a row per variant as soon as it has ended; variants that are there for
-the same minutes are kept. Minutes tell what starts well, not where a day of training ends.
+The base of "denoise" is the release recipe of gray blind denoising, fast RED30. Every variant differs from it in one
+setting, has its own whole schedule, as long as the minutes allow on this machine, and starts from the same seed. "base,
+other seed" tells which differences are chance. A variant with several stages shares the minutes among them; each stage
+starts from the one before. The studies of other tasks tell what down-sampling costs or gives (Sec. 4.5).
+recipes/results/study-STUDY.csv gets a row per variant as soon as it has ended; variants that are there for the same
+minutes are kept. Minutes tell what starts well, not where a day of training ends.
 """
 
 import argparse
@@ -17,16 +18,11 @@ from pathlib import Path
 import keras
 
 from keras_rednet import dataset, weights
-from recipes import denoise, speed, tables, train
+from recipes import speed, tables, train
 from recipes.recipe import Recipe
 
-RESULT = tables.RESULTS / "study.csv"
 EPOCHS = 4
 FAST = train.RECIPES["red30-fast-denoise-blind-gray"]
-COLUMNS = (
-    *("variant", "minutes", "patches", "patches_per_second", *denoise.BLIND.validation),
-    *("mean", "difference", "backend", "processor", "commit"),
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +60,7 @@ def _drawn(initial):
     return (Drawn(**fields, initial=initial),)
 
 
-STUDY = {
+DENOISE = {
     "base": _with(),
     "base, other seed": _with(seed=2),
     "rate 5e-4": _with(learning_rate=5e-4),
@@ -91,26 +87,48 @@ STUDY = {
 }
 
 
-def study(variants, paths, minutes, out, result=RESULT):
+def _downsampling(recipe):
+    """Returns variants of a recipe of fast RED30, its base, that are down-sampled elsewhere or nowhere."""
+    recipe = train.RECIPES[recipe]
+    return {
+        "base": (recipe,),
+        "down-sampled at conv5": (dataclasses.replace(recipe, downsample_at=(5,)),),
+        "not down-sampled": (dataclasses.replace(recipe, downsample_at=()),),
+    }
+
+
+STUDIES = {
+    "denoise": DENOISE,
+    "deblur-disk": _downsampling("red30-fast-deblur-disk-color"),
+    "super-resolution": _downsampling("red30-fast-super-resolution-blind-gray"),
+    "deblock": _downsampling("red30-fast-deblock-blind-gray"),
+}
+
+
+def study(name, variants, paths, minutes, out, result=None):
     """Trains variants for so many minutes each and writes the table.
 
     Args:
-        variants: names, keys of `STUDY`.
+        name: of the study, a key of `STUDIES`.
+        variants: names, keys of the study.
         paths: pair of lists, the clean images for training and for validation.
         minutes: for each variant, without its validation.
         out: folder of the runs, made if missing.
-        result: the table, a CSV file.
+        result: the table, a CSV file, or None for the one of the study in recipes/results.
     """
+    result = result or tables.RESULTS / f"study-{name}.csv"
     for variant in variants:
         rows = [row for row in tables.read(result) if float(row["minutes"]) == minutes]
         if variant in {row["variant"] for row in rows}:
             continue
         print(variant, flush=True)
-        _write(result, [*rows, _row(variant, paths, minutes, Path(out) / variant)])
+        row = {"variant": variant, "minutes": minutes}
+        row |= _trained(STUDIES[name][variant], paths, minutes, Path(out) / name / variant)
+        _write(result, [*rows, row], list(STUDIES[name]))
 
 
-def _row(variant, paths, minutes, folder):
-    start, patches, seconds, stages = None, 0, 0, STUDY[variant]
+def _trained(stages, paths, minutes, folder):
+    start, patches, seconds = None, 0, 0
     for i, recipe in enumerate(stages):
         training = dataset.usable(paths[0], patch_size=recipe.patch_size)
         recipe = dataclasses.replace(recipe, **_length(recipe, len(training), minutes / len(stages)), start_from=start)
@@ -121,10 +139,9 @@ def _row(variant, paths, minutes, folder):
         seconds += sum(int(end["patches"]) / len(history) / float(row["patches_per_second"]) for row in history)
     scores = {name: float(end[name]) for name in recipe.validation}
     return {
-        **{"variant": variant, "minutes": minutes, "patches": patches},
-        **{"patches_per_second": f"{patches / seconds:.1f}"},
+        **{"patches": patches, "patches_per_second": f"{patches / seconds:.1f}"},
         **{name: f"{score:.3f}" for name, score in scores.items()},
-        **{"mean": f"{sum(scores.values()) / len(scores):.3f}", "backend": keras.backend.backend()},
+        **{"mean": f"{sum(scores.values()) / len(scores):.3f}", "difference": "", "backend": keras.backend.backend()},
         **{"processor": speed.processor(), "commit": weights.read_record(start)["commit"]},
     }
 
@@ -139,27 +156,29 @@ def _length(recipe, images, minutes):
     return {"epochs": epochs, "patches_per_image": per_image, "warmup_steps": warmup, "validate_every": epochs}
 
 
-def _write(path, rows):
+def _write(path, rows, order):
     base = next((float(row["mean"]) for row in rows if row["variant"] == "base"), None)
-    order = list(STUDY)
+    rows = [row | {"difference": "" if base is None else f"{float(row['mean']) - base:+.3f}"} for row in rows]
     rows.sort(key=lambda row: order.index(row["variant"]))
     with weights.written_whole(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
-        for row in rows:
-            writer.writerow(row | {"difference": "" if base is None else f"{float(row['mean']) - base:+.3f}"})
+        writer.writerows(rows)
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m recipes.study", description=__doc__.splitlines()[0])
-    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"all, or of {', '.join(STUDY)}")
+    parser.add_argument("study", choices=STUDIES, metavar="STUDY", help=", ".join(STUDIES))
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help="all without it")
     parser.add_argument("--data", nargs="+", required=True, metavar="FOLDER", help="folders of clean images")
     parser.add_argument("--minutes", type=float, default=4, metavar="NUMBER", help="for each variant")
     parser.add_argument("--out", default="runs/study", metavar="FOLDER")
     options = parser.parse_args(arguments)
-    if unknown := set(options.variants) - set(STUDY):
-        parser.error(f"name variants of {', '.join(STUDY)}. Received: {', '.join(sorted(unknown))}")
-    study(options.variants or list(STUDY), train.split(options.data), options.minutes, options.out)
+    known = STUDIES[options.study]
+    if unknown := set(options.variants) - set(known):
+        parser.error(f"name variants of {', '.join(known)}. Received: {', '.join(sorted(unknown))}")
+    paths = train.split(options.data)
+    study(options.study, options.variants or list(known), paths, options.minutes, options.out)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def base_kernels():
 
 def test_variants_differ_from_the_base_in_one_setting():
     seen = set()
-    for variant, stages in study.STUDY.items():
+    for variant, stages in study.DENOISE.items():
         changed = [
             {
                 key: getattr(recipe, key)
@@ -31,7 +31,7 @@ def test_variants_differ_from_the_base_in_one_setting():
         ]
         assert variant == "base" or any(changed), variant
         seen.add(repr(changed))
-    assert len(seen) == len(study.STUDY)
+    assert len(seen) == len(study.DENOISE)
 
 
 def test_the_initial_weights():
@@ -54,14 +54,14 @@ def test_the_initial_weights():
 def test_the_table(photos, tmp_path, monkeypatch, capsys):
     small = {"filters": 2, "patch_size": 32, "batch_size": 2}
     names = ("base", "rate 5e-4", "RED20, then RED30")
-    variants = {name: tuple(dataclasses.replace(recipe, **small) for recipe in study.STUDY[name]) for name in names}
+    variants = {name: tuple(dataclasses.replace(recipe, **small) for recipe in study.DENOISE[name]) for name in names}
     for name in ("base", "rate 5e-4"):  # a third of the time
         variants[name] = (dataclasses.replace(*variants[name], depth=10),)
-    monkeypatch.setattr(study, "STUDY", variants)
+    monkeypatch.setitem(study.STUDIES, "denoise", variants)
     monkeypatch.setattr(train, "seconds_per_step", lambda recipe: 0.1)
     paths, table = train.split([photos]), tmp_path / "study.csv"
     for chosen in (("rate 5e-4",), names):  # the first is not trained again
-        study.study(chosen, paths, 0.02, tmp_path / "runs", table)
+        study.study("denoise", chosen, paths, 0.02, tmp_path / "runs", table)
     assert capsys.readouterr().out.count("rate 5e-4\n") == 1
     rows = {row["variant"]: row for row in tables.read(table)}
     assert tuple(rows) == names
@@ -79,3 +79,10 @@ def test_the_minutes_decide_the_length(monkeypatch):
     assert 10 * length["epochs"] * length["patches_per_image"] == pytest.approx(600 / 0.5 * 4, rel=0.1)
     assert length["epochs"] == study.EPOCHS
     assert length["warmup_steps"] <= 1200 // 5
+
+
+def test_down_sampling_is_all_that_the_other_studies_vary():
+    for name in set(study.STUDIES) - {"denoise"}:
+        recipes = [recipe for (recipe,) in study.STUDIES[name].values()]
+        assert [recipe.downsample_at for recipe in recipes] == [(1,), (5,), ()]
+        assert len({repr(dataclasses.replace(recipe, downsample_at=())) for recipe in recipes}) == 1
