@@ -54,6 +54,7 @@ LEVELS = {
     "recipes.evaluate": 10,
     "recipes.before_after": 11,
     "recipes.harm": 11,
+    "recipes.masked": 11,
     "recipes.demo": 8,
     "recipes.ship": 8,
     "keras_rednet.cli": 13,
