@@ -3,7 +3,9 @@ import shutil
 
 import numpy as np
 
+from keras_rednet import weights
 from recipes import inpaint, masked
+from recipes.evaluate import network
 
 TEXT = inpaint.TEXT.validation["text 10"]
 
@@ -29,3 +31,12 @@ def test_scores_both_on_the_same_pictures(tmp_path, photos, monkeypatch):
     for row in rows[1:]:  # so small a picture may have no scratch
         assert 0 < float(row["covered"]) < 0.5
         assert float(row["input"]) < min(float(row["network"]), float(row["biharmonic with mask"]))
+
+
+def test_the_mask_holds_every_changed_pixel():
+    clean = np.full((64, 80, 3), 0.5, np.float32)
+    changed = np.any(np.asarray(TEXT(clean, (0, 3))) != clean, axis=2)
+    name = next(name for name in weights.records() if name.startswith("red30-fast-inpaint-text"))
+    covered, before, _, masked_psnr = masked._scores(network(name), TEXT, clean, (0, 3))
+    assert abs(covered - changed.mean()) < 0.01
+    assert masked_psnr > before + 40  # a plane is what the biharmonic equation continues
