@@ -1,7 +1,7 @@
 """Pictures of what the fast networks do, for the README: `python -m recipes.before_after`.
 
 Corrupts the photograph that ships with the package, restores it, and draws a part of it corrupted, restored and clean
-into recipes/results/TASK.png, for every task that has shipped weights of the fast RED30.
+into a picture in recipes/results, for every task and kind of corruption that has shipped weights of the fast RED30.
 """
 
 from pathlib import Path
@@ -17,16 +17,25 @@ from recipes.evaluate import network
 from recipes.experiments import EXPERIMENTS
 
 RESULTS = Path(__file__).parent / "results"
-LEVELS = {"denoise": "30", "super_resolution": "3", "deblock": "10", "deblur": "disk", "inpaint": "text 20"}
+PICTURES = {
+    "denoise.png": ("denoise", "30"),
+    "super_resolution.png": ("super_resolution", "3"),
+    "deblock.png": ("deblock", "10"),
+    "deblur-disk.png": ("deblur", "disk"),
+    "deblur-gaussian.png": ("deblur", "gaussian"),
+    "deblur-motion.png": ("deblur", "motion"),
+    "inpaint-text.png": ("inpaint", "text 20"),
+    "inpaint-scratch.png": ("inpaint", "scratch"),
+}
 COLORS = {"super_resolution": "luminance", "deblock": "ycbcr"}  # what of a colour picture `rednet` restores
 PART = np.s_[40:168, 120:248]  # the cat's eye
 ENLARGED = 2
 
 
-def picture(task):
-    """Returns the picture of a task, a PIL image, or None where it has no shipped network."""
+def picture(task, level):
+    """Returns the picture of a task at a level of the tables, a PIL image, or None where it has no shipped network."""
     channels = 1 if task in ("super_resolution", "deblock") else 3
-    experiment = next(e for e in EXPERIMENTS if (e.task, e.level) == (task, LEVELS[task]) and e.channels == channels)
+    experiment = next(e for e in EXPERIMENTS if (e.task, e.level) == (task, level) and e.channels == channels)
     networks = {name: record["network"] for name, record in weights.records().items()}
     fast = {
         name: n for name, n in networks.items() if (n["depth"], n["downsample_at"]) == (30, [1]) and experiment.fits(n)
@@ -44,17 +53,17 @@ def picture(task):
     for title, image in shown.items():
         score = f", {psnr(clean, np.clip(image, 0, 1), data_range=1):.2f} dB" if image is not clean else ""
         row[f"{title}{score}"] = np.repeat(np.repeat(image[PART], ENLARGED, 0), ENLARGED, 1)
-    return contact.sheet({f"{task.replace('_', ' ')} {experiment.level}": row})
+    return contact.sheet({f"{task.replace('_', ' ')} {level}": row})
 
 
 def main():
     dataset.keep_tensorflow_off_gpus()
-    for task in LEVELS:
-        image = picture(task)
+    for name, (task, level) in PICTURES.items():
+        image = picture(task, level)
         if image is not None:
-            with written_whole(RESULTS / f"{task}.png") as path:
+            with written_whole(RESULTS / name) as path:
                 image.save(path, "PNG")
-            print(RESULTS / f"{task}.png")
+            print(RESULTS / name)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ def test_draws_the_tasks_that_have_networks(tmp_path, monkeypatch):
     titles = []
     monkeypatch.setattr(before_after, "RESULTS", tmp_path)
     monkeypatch.setattr(contact, "sheet", lambda rows: titles.append(rows) or SHEET(rows))
-    monkeypatch.setattr(before_after, "LEVELS", {"denoise": "30"})
+    monkeypatch.setattr(before_after, "PICTURES", {"denoise.png": ("denoise", "30")})
     before_after.main()
     with Image.open(tmp_path / "denoise.png") as image:
         assert image.width > 3 * contact.SIDE
@@ -26,7 +26,7 @@ def test_draws_the_tasks_that_have_networks(tmp_path, monkeypatch):
 
 def test_a_task_without_networks_has_no_picture(monkeypatch):
     monkeypatch.setattr(before_after.weights, "records", dict)
-    assert before_after.picture("deblur") is None
+    assert before_after.picture("deblur", "disk") is None
 
 
 SHEET = contact.sheet
