@@ -44,7 +44,7 @@ def _scores(model, overlay, clean, seed):
     corrupted = np.asarray(overlay(clean, seed))
     mask = cover(overlay, clean.shape, seed) > 0
     restored = restore(model, corrupted), inpaint_biharmonic(corrupted, mask, channel_axis=2)
-    return mask.mean(), *(psnr(clean, np.clip(image, 0, 1), data_range=1) for image in (corrupted, *restored[::-1]))
+    return mask.mean(), *(psnr(clean, np.clip(image, 0, 1), data_range=1) for image in (corrupted, *restored))
 
 
 def cover(overlay, shape, seed):
