@@ -199,7 +199,7 @@ def test_an_8_bit_file_that_loses_too_much_is_not_released(shipped, photos, tmp_
     assert [path.exists() for path in paths] == [True, False]
     assert not paths[1].with_suffix(".json").exists()
     assert "int8.tflite  Set12 sigma 25" in capsys.readouterr().out
-    assert f"| {paths[1].name} | | refused: use dynamic |" in card.card(NAME, tmp_path / "dist")
+    assert f"| {paths[1].name} | | refused: use float16 |" in card.card(NAME, tmp_path / "dist")
 
 
 def test_saved_models_lie_where_tf_serving_looks(shipped, tmp_path):
