@@ -16,6 +16,7 @@ from keras_rednet.corruptions import (
     PoissonGaussianNoise,
     ScratchOverlay,
     Sequence,
+    Sometimes,
     TextOverlay,
     blur,
 )
@@ -32,6 +33,7 @@ RANDOM = {  # another seed, another result
     "text 10-20": TextOverlay((10, 20)),
     "scratches": ScratchOverlay((20, 30)),
     "sequence": Sequence((Blur(blur.disk(2)), GaussianNoise((5, 5)), JpegCompression((30, 90)))),
+    "noise by chance": Sometimes(GaussianNoise((25, 25)), 0.9),
 }
 FIXED = {
     "scale 3": BicubicResample((3,)),
@@ -47,6 +49,7 @@ ZERO_STRENGTH = {
     "blur": Blur([[1.0]]),
     "scratches": ScratchOverlay((0, 0)),
     "sequence": Sequence((GaussianNoise((0, 0)), BicubicResample((1,)))),
+    "never": Sometimes(GaussianNoise((25, 25)), 0),
 }
 REGISTRY = RANDOM | FIXED
 CLEAN = np.rint(255 * np.random.default_rng(0).random((17, 23, 3), "float32")).astype("float32") / np.float32(255)
@@ -130,6 +133,24 @@ def test_refuses_a_bad_kernel(kernel):
 def test_refuses_a_bad_sequence(parts):
     with pytest.raises(ValueError, match="`corruptions` must be a tuple of corruptions. Received"):
         Sequence(parts)
+
+
+@pytest.mark.parametrize(("corruption", "chance", "message"), [("blur", 0.5, "corruption"), (print, 1.5, "chance")])
+def test_refuses_a_bad_chance(corruption, chance, message):
+    with pytest.raises(ValueError, match=f"`{message}` must be .* Received: {message}="):
+        Sometimes(corruption, chance)
+
+
+def test_corrupts_as_often_as_it_says():
+    corruption = Sometimes(Blur(blur.disk(2)), 0.75)
+    results = [corruption(CLEAN, seed=(i, 0)).numpy() for i in range(400)]
+    blurred = [np.abs(result - CLEAN).max() > 0 for result in results]
+    assert abs(np.mean(blurred) - 0.75) < 0.08
+    whole = Blur(blur.disk(2))(CLEAN, seed=(0, 0)).numpy()
+    assert all(
+        np.array_equal(result, whole if corrupted else CLEAN)
+        for result, corrupted in zip(results, blurred, strict=True)
+    )
 
 
 @pytest.mark.parametrize("sigma", [10, 50])

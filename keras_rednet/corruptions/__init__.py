@@ -10,7 +10,7 @@ The contract of every class here:
 - The result is not clipped, unless the real process clips; then the class says so.
 - What is random is drawn by `draw` and applied by `apply`, which is deterministic but for the noise that it adds.
 
-`Sequence` applies several, one after the other.
+`Sequence` applies several, one after the other; `Sometimes` applies one by chance.
 
     >>> import numpy as np
     >>> corrupted = GaussianNoise(sigma_range=(25, 25))(np.zeros((8, 8, 1), "float32"), seed=(0, 1))
@@ -24,7 +24,7 @@ from keras_rednet.corruptions.jpeg import JpegCompression
 from keras_rednet.corruptions.noise import GaussianNoise, PoissonGaussianNoise
 from keras_rednet.corruptions.overlay import ScratchOverlay, TextOverlay
 from keras_rednet.corruptions.resample import BicubicResample
-from keras_rednet.corruptions.sequence import Sequence
+from keras_rednet.corruptions.sequence import Sequence, Sometimes
 
 __all__ = [
     "BicubicResample",
@@ -34,6 +34,7 @@ __all__ = [
     "PoissonGaussianNoise",
     "ScratchOverlay",
     "Sequence",
+    "Sometimes",
     "TextOverlay",
     "blur",
 ]

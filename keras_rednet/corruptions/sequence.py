@@ -1,4 +1,4 @@
-"""Several corruptions, one after the other."""
+"""Several corruptions, one after the other, or one by chance."""
 
 import dataclasses
 
@@ -29,3 +29,30 @@ class Sequence:
         for corruption, part_seed in zip(self.corruptions, seeds, strict=True):
             corrupted = corruption(corrupted, part_seed)
         return corrupted
+
+
+@dataclasses.dataclass(frozen=True)
+class Sometimes:
+    """Corrupts an image by chance, or leaves it as it is: a network that is to spare clean photographs must see some.
+
+    Args:
+        corruption: what is applied.
+        chance: that it is, in [0, 1].
+
+    Raises:
+        ValueError: it is no corruption, or no such chance.
+    """
+
+    corruption: object
+    chance: float
+
+    def __post_init__(self):
+        if not callable(self.corruption):
+            raise ValueError(f"`corruption` must be a corruption. Received: corruption={self.corruption!r}.")
+        if not 0 <= self.chance <= 1:
+            raise ValueError(f"`chance` must be a number from 0 to 1. Received: chance={self.chance!r}.")
+
+    def __call__(self, clean, seed):
+        chance_seed, corruption_seed = tf.unstack(tf.random.split(seed))
+        chosen = tf.random.stateless_uniform([], chance_seed) < self.chance
+        return tf.where(chosen, self.corruption(clean, corruption_seed), clean)
