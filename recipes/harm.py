@@ -2,21 +2,22 @@
 
 Restores the clean images of LIVE1 with every shipped network of the fast RED30 and scores the result against them; and,
 for inpainting, says by how many gray levels the pixels change that nothing was drawn over. Writes
-recipes/results/harm.csv, a row per network and kind of input; rows of networks that have not changed are kept.
+recipes/results/harm.csv, a row per network and kind of input, and the README's table; rows of networks that have not
+changed are kept.
 """
 
 import argparse
 import csv
-from pathlib import Path
 
 import numpy as np
 
 from keras_rednet import dataset, psnr, restore, weights
 from keras_rednet.weights import written_whole
+from recipes import tables
 from recipes.evaluate import network
 from recipes.experiments import EXPERIMENTS, images
 
-RESULTS = Path(__file__).parent / "results" / "harm.csv"
+RESULTS = tables.RESULTS / "harm.csv"
 IMAGES = "LIVE1"
 COLUMNS = ("weights", "sha256", "images", "input", "psnr", "mean_change_of_clean_pixels")
 
@@ -63,14 +64,26 @@ def main(arguments=None):
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
+    tables.write_section("harm", "recipes.harm", table(rows))
+
+
+def table(rows):
+    """Returns the README's table, in Markdown."""
+    lines = [
+        "| network | a clean photograph, before to after, in dB | clean pixels beside what was drawn, gray levels |",
+        "|---|---|---|",
+    ]
+    for name in dict.fromkeys(row["weights"] for row in rows):
+        clean, *drawn = (row for row in rows if row["weights"] == name)
+        changes = ", ".join(f"{row['input']}: {float(row['mean_change_of_clean_pixels']):.2f}" for row in drawn)
+        lines.append(f"| {name} | {clean['psnr']} | {changes} |")
+    return "\n".join(lines)
 
 
 def _kept(name, record):
     """Returns the rows that are there of the same weights."""
-    if not RESULTS.exists():
-        return []
-    with RESULTS.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if (row["weights"], row["sha256"]) == (name, record["sha256"])]
+    same = name, record["sha256"]
+    return [row for row in tables.read(RESULTS) if (row["weights"], row["sha256"]) == same]
 
 
 def _clean(data, record):

@@ -1,18 +1,22 @@
 import csv
+import functools
+import shutil
 
 import numpy as np
 from PIL import Image
 
 from keras_rednet import psnr, restore, weights
-from recipes import harm
+from recipes import harm, tables
 from recipes.evaluate import network
+
+README = tables.FOLDER.parent / "README.md"
 
 
 def test_measures_what_changes(tmp_path, photos, monkeypatch):
     (tmp_path / "live1").mkdir()
     for i in range(2):
         (tmp_path / "live1" / f"{i}.png").write_bytes((photos / f"photo{i}.png").read_bytes())
-    monkeypatch.setattr(harm, "RESULTS", tmp_path / "harm.csv")
+    _write_here(monkeypatch, tmp_path)
     names = ("red30-fast-denoise-blind-color-v", "red30-fast-inpaint-text-color-v")
     shipped = {name: record for name, record in weights.records().items() if name.startswith(names)}
     monkeypatch.setattr(weights, "records", lambda: shipped)
@@ -25,13 +29,13 @@ def test_measures_what_changes(tmp_path, photos, monkeypatch):
         scores = [psnr(i, np.clip(restore(network(row["weights"]), i), 0, 1), data_range=1) for i in clean]
         assert abs(float(row["psnr"]) - np.mean(scores)) < 0.01
     assert all(0 < float(row["mean_change_of_clean_pixels"]) < 5 for row in rows[2:])
+    assert harm.table(rows) in (tmp_path / "README.md").read_text()
 
 
 def test_keeps_the_rows_of_the_same_weights(tmp_path, photos, monkeypatch):
     (tmp_path / "live1").mkdir()
     (tmp_path / "live1" / "0.png").write_bytes((photos / "photo0.png").read_bytes())
-    path = tmp_path / "harm.csv"
-    monkeypatch.setattr(harm, "RESULTS", path)
+    path = _write_here(monkeypatch, tmp_path)
     name = "red30-fast-denoise-blind-gray-v"
     shipped = {key: record for key, record in weights.records().items() if key.startswith(name)}
     monkeypatch.setattr(weights, "records", lambda: shipped)
@@ -47,3 +51,27 @@ def test_keeps_the_rows_of_the_same_weights(tmp_path, photos, monkeypatch):
     path.write_text(",".join(header) + "\n" + ",".join(row) + "\n")
     harm.main(["--data", str(tmp_path)])
     assert path.read_text() == measured
+
+
+def test_the_readme_has_the_table():
+    assert harm.table(tables.read(harm.RESULTS)) in README.read_text()
+
+
+def test_the_table_has_a_line_for_each_network():
+    rows = [
+        {"weights": "a", "input": "clean", "psnr": "40.00", "mean_change_of_clean_pixels": ""},
+        {"weights": "b", "input": "clean", "psnr": "50.00", "mean_change_of_clean_pixels": ""},
+        {"weights": "b", "input": "text 10", "psnr": "", "mean_change_of_clean_pixels": "0.416"},
+        {"weights": "b", "input": "text 20", "psnr": "", "mean_change_of_clean_pixels": "0.3"},
+    ]
+    lines = harm.table(rows).splitlines()
+    assert lines[2:] == ["| a | 40.00 |  |", "| b | 50.00 | text 10: 0.42, text 20: 0.30 |"]
+
+
+def _write_here(monkeypatch, folder):
+    """Has harm.main write into a folder; returns the path of its CSV file."""
+    shutil.copy(README, folder)
+    write = functools.partial(tables.write_section, readme=folder / "README.md")
+    monkeypatch.setattr(tables, "write_section", write)
+    monkeypatch.setattr(harm, "RESULTS", folder / "harm.csv")
+    return harm.RESULTS
