@@ -28,6 +28,7 @@ def test_measures_what_changes(tmp_path, photos, monkeypatch):
         clean = [np.asarray(Image.open(tmp_path / "live1" / f"{i}.png")).astype(np.float32) / 255 for i in range(2)]
         scores = [psnr(i, np.clip(restore(network(row["weights"]), i), 0, 1), data_range=1) for i in clean]
         assert abs(float(row["psnr"]) - np.mean(scores)) < 0.01
+        assert abs(float(row["lowest_psnr"]) - min(scores)) < 0.01
     assert all(0 < float(row["mean_change_of_clean_pixels"]) < 5 for row in rows[2:])
     assert harm.table(rows) in (tmp_path / "README.md").read_text()
 
@@ -59,13 +60,13 @@ def test_the_readme_has_the_table():
 
 def test_the_table_has_a_line_for_each_network():
     rows = [
-        {"weights": "a", "input": "clean", "psnr": "40.00", "mean_change_of_clean_pixels": ""},
-        {"weights": "b", "input": "clean", "psnr": "50.00", "mean_change_of_clean_pixels": ""},
-        {"weights": "b", "input": "text 10", "psnr": "", "mean_change_of_clean_pixels": "0.416"},
-        {"weights": "b", "input": "text 20", "psnr": "", "mean_change_of_clean_pixels": "0.3"},
+        {"weights": "a", "input": "clean", "psnr": "40.00", "lowest_psnr": "31.00"},
+        {"weights": "b", "input": "clean", "psnr": "50.00", "lowest_psnr": "42.00"},
+        {"weights": "b", "input": "text 10", "mean_change_of_clean_pixels": "0.416"},
+        {"weights": "b", "input": "text 20", "mean_change_of_clean_pixels": "0.3"},
     ]
     lines = harm.table(rows).splitlines()
-    assert lines[2:] == ["| a | 40.00 |  |", "| b | 50.00 | text 10: 0.42, text 20: 0.30 |"]
+    assert lines[2:] == ["| a | 40.00 | 31.00 |  |", "| b | 50.00 | 42.00 | text 10: 0.42, text 20: 0.30 |"]
 
 
 def _write_here(monkeypatch, folder):
