@@ -16,10 +16,9 @@ BLURS = {
     "motion": Blur(blur.motion(9, 0)),
 }
 
-# Of the patches stay sharp: a network that never saw a sharp picture sharpens it beyond recognition. Gaussian and motion
-# v2 and the first stage of disk v3 saw a tenth of them. That taught the disk's network to leave stripes and letters
-# blurred, 1 dB on two photographs of Set14, since it costs ten times as much to deblur a sharp patch as to leave a
-# blurred one.
+# Of the patches stay sharp: a network that never saw a sharp picture sharpens it beyond recognition. Gaussian and
+# motion v2, and the disk's up to v2, saw a tenth of them. That taught the disk's to leave stripes and letters blurred,
+# 1 dB on two photographs of Set14, since it costs ten times as much to deblur a sharp patch as to leave a blurred one.
 SPARED = 0.03
 
 DISK = Recipe(
