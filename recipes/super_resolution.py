@@ -3,7 +3,11 @@
     python -m recipes.train red30-fast-super-resolution-blind-gray --data bsds500/train t91 --out runs/sr
 
 The network sharpens a picture that bicubic interpolation has enlarged. Patches are a multiple of every scale. Scaled
-copies are left out: a shrunk photograph is sharper than any camera's.
+copies are left out: a shrunk photograph is sharper than any camera's. The networks for one scale went on from the blind
+one:
+
+    python -m recipes.train red30-fast-super-resolution-2-gray --start-from red30-fast-super-resolution-blind-gray \
+        --learning-rate 5e-4 --epochs 3 --data bsds500/train t91 --out runs/sr2
 """
 
 import dataclasses
