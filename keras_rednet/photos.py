@@ -127,9 +127,17 @@ class Restorer:
         channels = channels if self.work.task == "denoise" else TASK_CHANNELS[self.work.task]
         if channels not in self.networks:
             with quiet_libraries():
-                model = RED30(self.work.task, level=self.work.level, channels=channels, downsample_at=(1,))
+                model = RED30(self.work.task, level=self._level(), channels=channels, downsample_at=(1,))
                 self.networks[channels] = self._on_engine(model)
         return self.networks[channels]
+
+    def _level(self):
+        """Returns the level of the work, or the scale where a network is shipped for just that one: it is better."""
+        fast = {"task": self.work.task, "level": self.work.scale, "depth": 30, "downsample_at": [1]}
+        for record in weights.records().values():
+            if fast.items() <= record["network"].items():
+                return record["network"]["level"]
+        return self.work.level
 
     def _named(self):
         name = self.work.weights
