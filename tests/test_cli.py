@@ -409,7 +409,7 @@ def test_upscale_enlarges(option, size, restore_with, photos, tmp_path):
     assert Image.open(tmp_path / "out.png").size == size
 
 
-@pytest.mark.parametrize(("scale", "level"), [("2", 2), ("1.5", "blind"), ("8", "blind")])
+@pytest.mark.parametrize(("scale", "level"), [("2", 2), ("3", 3), ("4", 4), ("1.5", "blind"), ("8", "blind")])
 def test_upscale_takes_the_network_of_the_scale_where_there_is_one(scale, level, restore_with, photos, tmp_path):
     status, asked = restore_with("upscale", photos / "photo0.png", "-o", tmp_path / "out.png", "--scale", scale)
     assert (status, [network["level"] for network in asked]) == (0, [level])
