@@ -127,15 +127,15 @@ class Restorer:
         channels = channels if self.work.task == "denoise" else TASK_CHANNELS[self.work.task]
         if channels not in self.networks:
             with quiet_libraries():
-                model = RED30(self.work.task, level=self._level(), channels=channels, downsample_at=(1,))
+                model = RED30(self.work.task, level=self._level(channels), channels=channels, downsample_at=(1,))
                 self.networks[channels] = self._on_engine(model)
         return self.networks[channels]
 
-    def _level(self):
+    def _level(self, channels):
         """Returns the level of the work, or the scale where a network is shipped for just that one: it is better."""
-        fast = {"task": self.work.task, "level": self.work.scale, "depth": 30, "downsample_at": [1]}
+        fast = {"depth": 30, "task": self.work.task, "filters": 64, "downsample_at": [1], "channels": channels}
         for record in weights.records().values():
-            if fast.items() <= record["network"].items():
+            if record["network"] == fast | {"level": self.work.scale}:
                 return record["network"]["level"]
         return self.work.level
 
