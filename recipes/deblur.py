@@ -16,8 +16,8 @@ BLURS = {
     "motion": Blur(blur.motion(9, 0)),
 }
 
-# Of the patches stay sharp: a network that never saw a sharp picture sharpens it beyond recognition. A tenth, but for the
-# disk's v3, which saw 3 % and went on to sharpen what a camera had left out of focus.
+# Of the patches stay sharp: a network that never saw a sharp picture sharpens it beyond recognition. A tenth, but for
+# the disk's v3, which saw 3 % and went on to sharpen what a camera had left out of focus.
 SPARED = 0.1
 
 DISK = Recipe(

@@ -1,13 +1,15 @@
-"""What trains best: one setting at a time, for equally many minutes, scored on validation images.
+"""What trains best: one setting at a time, for equally many minutes or patches, scored on validation images.
 
     python -m recipes.study denoise --data bsds500/train t91 --minutes 4
+    python -m recipes.study deblock --data bsds500/train t91 --patches 6000
 
 The base of "denoise" is the release recipe of gray blind denoising, fast RED30. Every variant differs from it in one
 setting, has its own whole schedule, as long as the minutes allow on this machine, and starts from the same seed. "base,
-other seed" tells which differences are chance. A variant with several stages shares the minutes among them; each stage
-starts from the one before. The studies of other tasks tell what down-sampling costs or gives (Sec. 4.5).
+other seed" tells which differences are chance. A variant with several stages shares the budget among them; each stage
+starts from the one before. The studies of other tasks tell what down-sampling costs or gives (Sec. 4.5); those of one
+channel go on from the gray denoiser that is down-sampled as they are, or whole where there is none.
 recipes/results/study-STUDY.csv gets a row per variant as soon as it has ended; variants that are there for the same
-minutes are kept. Minutes tell what starts well, not where a day of training ends.
+budget are kept. Minutes tell what starts well, not where a day of training ends.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from recipes.recipe import Recipe
 
 EPOCHS = 4
 FAST = train.RECIPES["red30-fast-denoise-blind-gray"]
+WHOLE = train.RECIPES["red30-denoise-blind-gray"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,51 +90,58 @@ DENOISE = {
 }
 
 
-def _downsampling(recipe):
+def _downsampling(recipe, **changes):
     """Returns variants of a recipe of fast RED30, its base, that are down-sampled elsewhere or nowhere."""
-    recipe = train.RECIPES[recipe]
+    recipe = dataclasses.replace(train.RECIPES[recipe], **changes)
+    whole = {"downsample_at": ()}
+    if recipe.start_from:
+        whole["start_from"] = WHOLE.name
     return {
         "base": (recipe,),
-        "down-sampled at conv5": (dataclasses.replace(recipe, downsample_at=(5,)),),
-        "not down-sampled": (dataclasses.replace(recipe, downsample_at=()),),
+        "down-sampled at conv5": (dataclasses.replace(recipe, **whole | {"downsample_at": (5,)}),),
+        "not down-sampled": (dataclasses.replace(recipe, **whole),),
     }
 
 
+FROM_DENOISER = {"start_from": FAST.name, "learning_rate": 5e-4}
 STUDIES = {
     "denoise": DENOISE,
     "deblur-disk": _downsampling("red30-fast-deblur-disk-color"),
-    "super-resolution": _downsampling("red30-fast-super-resolution-blind-gray"),
-    "deblock": _downsampling("red30-fast-deblock-blind-gray"),
+    "super-resolution": _downsampling("red30-fast-super-resolution-blind-gray", **FROM_DENOISER),
+    "deblock": _downsampling("red30-fast-deblock-blind-gray", **FROM_DENOISER),
 }
 
 
-def study(name, variants, paths, minutes, out, result=None):
-    """Trains variants for so many minutes each and writes the table.
+def study(name, variants, paths, budget, out, result=None):
+    """Trains variants for equally long and writes the table.
 
     Args:
         name: of the study, a key of `STUDIES`.
         variants: names, keys of the study.
         paths: pair of lists, the clean images for training and for validation.
-        minutes: for each variant, without its validation.
+        budget: of each variant, without its validation: a pair (4.0, "minutes") or (6000, "patches").
         out: folder of the runs, made if missing.
         result: the table, a CSV file, or None for the one of the study in recipes/results.
     """
     result = result or tables.RESULTS / f"study-{name}.csv"
     for variant in variants:
-        rows = [row for row in tables.read(result) if float(row["minutes"]) == minutes]
+        spent = " ".join(map(str, budget))
+        rows = [row for row in tables.read(result) if row["budget"] == spent]
         if variant in {row["variant"] for row in rows}:
             continue
         print(variant, flush=True)
-        row = {"variant": variant, "minutes": minutes}
-        row |= _trained(STUDIES[name][variant], paths, minutes, Path(out) / name / variant)
+        row = {"variant": variant, "budget": spent}
+        row |= _trained(STUDIES[name][variant], paths, budget, Path(out) / name / variant)
         _write(result, [*rows, row], list(STUDIES[name]))
 
 
-def _trained(stages, paths, minutes, folder):
-    start, patches, seconds = None, 0, 0
+def _trained(stages, paths, budget, folder):
+    start, patches, seconds = stages[0].start_from, 0, 0
+    amount, unit = budget
     for i, recipe in enumerate(stages):
         training = dataset.usable(paths[0], patch_size=recipe.patch_size)
-        recipe = dataclasses.replace(recipe, **_length(recipe, len(training), minutes / len(stages)), start_from=start)
+        length = _length(recipe, len(training), amount / len(stages), unit)
+        recipe = dataclasses.replace(recipe, **length, start_from=start)
         train.train(recipe, training, paths[1], folder / str(i))
         start = str(folder / str(i) / "weights.npz")
         (*_, end) = history = tables.read(folder / str(i) / "history.csv")
@@ -146,9 +156,11 @@ def _trained(stages, paths, minutes, folder):
     }
 
 
-def _length(recipe, images, minutes):
-    """Returns the epochs and patches per image that take so many minutes, and a warm-up that ends within them."""
-    patches = 60 * minutes / train.seconds_per_step(recipe) * recipe.batch_size
+def _length(recipe, images, amount, unit):
+    """Returns the epochs and patches per image that a budget allows, and a warm-up that ends within them."""
+    patches = amount
+    if unit == "minutes":
+        patches *= 60 / train.seconds_per_step(recipe) * recipe.batch_size
     per_image = max(-(-recipe.batch_size // images), round(patches / EPOCHS / images))
     epochs = max(1, round(patches / per_image / images))
     steps = epochs * per_image * images // recipe.batch_size
@@ -171,14 +183,17 @@ def main(arguments=None):
     parser.add_argument("study", choices=STUDIES, metavar="STUDY", help=", ".join(STUDIES))
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help="all without it")
     parser.add_argument("--data", nargs="+", required=True, metavar="FOLDER", help="folders of clean images")
-    parser.add_argument("--minutes", type=float, default=4, metavar="NUMBER", help="for each variant")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, default=4.0, metavar="NUMBER", help="for each variant")
+    length.add_argument("--patches", type=int, metavar="NUMBER", help="for each variant, instead of minutes")
     parser.add_argument("--out", default="runs/study", metavar="FOLDER")
     options = parser.parse_args(arguments)
     known = STUDIES[options.study]
     if unknown := set(options.variants) - set(known):
         parser.error(f"name variants of {', '.join(known)}. Received: {', '.join(sorted(unknown))}")
     paths = train.split(options.data)
-    study(options.study, options.variants or list(known), paths, options.minutes, options.out)
+    budget = (options.patches, "patches") if options.patches else (options.minutes, "minutes")
+    study(options.study, options.variants or list(known), paths, budget, options.out)
 
 
 if __name__ == "__main__":

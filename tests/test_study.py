@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -61,7 +62,7 @@ def test_the_table(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train, "seconds_per_step", lambda recipe: 0.1)
     paths, table = train.split([photos]), tmp_path / "study.csv"
     for chosen in (("rate 5e-4",), names):  # the first is not trained again
-        study.study("denoise", chosen, paths, 0.02, tmp_path / "runs", table)
+        study.study("denoise", chosen, paths, (0.02, "minutes"), tmp_path / "runs", table)
     assert capsys.readouterr().out.count("rate 5e-4\n") == 1
     rows = {row["variant"]: row for row in tables.read(table)}
     assert tuple(rows) == names
@@ -75,14 +76,33 @@ def test_the_table(photos, tmp_path, monkeypatch, capsys):
 
 def test_the_minutes_decide_the_length(monkeypatch):
     monkeypatch.setattr(train, "seconds_per_step", lambda recipe: 0.5)
-    length = study._length(study.FAST, images=10, minutes=10)
+    length = study._length(study.FAST, images=10, amount=10, unit="minutes")
     assert 10 * length["epochs"] * length["patches_per_image"] == pytest.approx(600 / 0.5 * 4, rel=0.1)
     assert length["epochs"] == study.EPOCHS
     assert length["warmup_steps"] <= 1200 // 5
+
+
+def test_patches_decide_the_length():
+    length = study._length(study.FAST, images=10, amount=6000, unit="patches")
+    assert 10 * length["epochs"] * length["patches_per_image"] == 6000
 
 
 def test_down_sampling_is_all_that_the_other_studies_vary():
     for name in set(study.STUDIES) - {"denoise"}:
         recipes = [recipe for (recipe,) in study.STUDIES[name].values()]
         assert [recipe.downsample_at for recipe in recipes] == [(1,), (5,), ()]
-        assert len({repr(dataclasses.replace(recipe, downsample_at=())) for recipe in recipes}) == 1
+        same = {"downsample_at": (), "start_from": None}
+        assert len({repr(dataclasses.replace(recipe, **same)) for recipe in recipes}) == 1
+
+
+def test_a_variant_goes_on_from_a_denoiser(photos, tmp_path, monkeypatch):
+    shipped = study.STUDIES["deblock"]["down-sampled at conv5"][0]
+    assert shipped.start_from == "red30-denoise-blind-gray"
+    recipe = dataclasses.replace(shipped, patch_size=32, batch_size=2, validate_every=1)
+    monkeypatch.setitem(study.STUDIES, "deblock", {"base": (recipe,)})
+    paths, table = train.split([photos]), tmp_path / "study.csv"
+    study.study("deblock", ["base"], paths, (8, "patches"), tmp_path / "runs", table)
+    (row,) = tables.read(table)
+    assert row["budget"] == "8 patches"
+    description = json.loads((tmp_path / "runs/deblock/base/0/recipe.json").read_text())
+    assert description["recipe"]["start_from"] == shipped.start_from
