@@ -23,7 +23,7 @@ from keras_rednet import dataset, weights
 from recipes import speed, tables, train
 from recipes.recipe import Recipe
 
-EPOCHS = 4
+EPOCHS = 8  # each ends with a backup
 FAST = train.RECIPES["red30-fast-denoise-blind-gray"]
 WHOLE = train.RECIPES["red30-denoise-blind-gray"]
 
