@@ -192,8 +192,9 @@ def training_patches(
         batch_size: patches per batch; the last, incomplete batch is dropped.
         epoch: tf.Variable, int64 scalar: the epoch number, set before the epoch begins (see recipes/train.py).
         seed: integer.
-        scale_range: pair 0 < low <= high <= 1: each time it is decoded, an image shrinks by a factor drawn from it, but
-            not below the size of a patch. Smaller copies show detail that the photograph has only far off.
+        scale_range: pair 0 < low <= high <= 16: each time it is decoded, an image is resized by a factor drawn from it,
+            bicubic, but not below the size of a patch. Smaller copies show detail that the photograph has only far off;
+            enlarged ones are as soft as the pixels of large photographs are.
         shard: pair (i, n): of every batch the part of process i of n, which decodes only its own images. Together the
             parts are the batch of a single process, where n divides the number of images and `MIXED_IMAGES`; every
             process gets as many batches as the others.
@@ -217,7 +218,7 @@ def training_patches(
     per_process = images.count // processes
 
     def decode(file, factor):
-        return _shrink(read_image(_path_or_bytes(file), color=color), float(factor), patch_size)
+        return _resized(read_image(_path_or_bytes(file), color=color), float(factor), patch_size)
 
     def read(record, image_seed):
         factor = tf.random.stateless_uniform([], tf.random.fold_in(image_seed, -1), *scale_range)
@@ -260,11 +261,11 @@ def training_patches(
 
 
 def _check_scale_range(pair):
-    if not (len(pair) == 2 and 0 < pair[0] <= pair[1] <= 1):
-        raise ValueError(f"`scale_range` must be a pair 0 < low <= high <= 1. Received: scale_range={pair!r}.")
+    if not (len(pair) == 2 and 0 < pair[0] <= pair[1] <= 16):
+        raise ValueError(f"`scale_range` must be a pair 0 < low <= high <= 16. Received: scale_range={pair!r}.")
 
 
-def _shrink(image, factor, smallest):  # uint8 [h, w, c]
+def _resized(image, factor, smallest):  # uint8 [h, w, c]
     if factor == 1:
         return image
     height, width = (max(min(smallest, side), round(factor * side)) for side in image.shape[:2])

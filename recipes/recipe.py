@@ -21,7 +21,7 @@ class Recipe:
         color: "gray", "luminance" or "rgb".
         patch_size: side of a training patch, in pixels.
         patches_per_image: patches from each image in an epoch; an epoch ends with a backup.
-        scale_range: by how much images shrink before patches are cut, see `dataset.training_patches`.
+        scale_range: by how much images are resized before patches are cut, see `dataset.training_patches`.
         batch_size: patches per step.
         epochs: length of the run; the cosine schedule ends there.
         learning_rate: of Adam, after the warm-up.
