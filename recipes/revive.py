@@ -27,7 +27,10 @@ def revive(model, corrupted, seed):
     added = [term for layer in model.layers if isinstance(layer, keras.layers.Add) for term in layer.input]
     lonely = [i for i, layer in enumerate(chain[:-1]) if not any(layer.output is term for term in added)]
     activity = keras.Model(model.input, [chain[i].output for i in lonely])
-    shares = [np.mean(maps > 0, axis=(0, 1, 2)) for maps in activity.predict(corrupted, verbose=0)]
+    shares = np.zeros((len(lonely), chain[0].filters))
+    for image in corrupted:  # all maps of all images at once would take gigabytes
+        shares += [np.mean(maps > 0, axis=(0, 1, 2)) for maps in activity.predict_on_batch(image[None])]
+    shares /= len(corrupted)
     random = np.random.default_rng(seed)
     count = 0
     for i, share in zip(lonely, shares, strict=True):
