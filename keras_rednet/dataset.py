@@ -179,6 +179,7 @@ def training_patches(
     epoch,
     seed,
     scale_range=(1.0, 1.0),
+    contrast_range=(1.0, 1.0),
     shard=(0, 1),
 ):
     """Yields one epoch of (corrupted, clean) batches: random crops, one of eight orientations each, then corrupted.
@@ -195,6 +196,9 @@ def training_patches(
         scale_range: pair 0 < low <= high <= 16: each time it is decoded, an image is resized by a factor drawn from it,
             bicubic, but not below the size of a patch. Smaller copies show detail that the photograph has only far off;
             enlarged ones are as soft as the pixels of large photographs are.
+        contrast_range: pair 0 < low <= high <= 16: the contrast of each patch, about its mean, is multiplied by a
+            factor drawn from it, evenly in its logarithm; then the patch is clipped and rounded to 8 bits. Letters on a
+            screen have more contrast than photographs have.
         shard: pair (i, n): of every batch the part of process i of n, which decodes only its own images. Together the
             parts are the batch of a single process, where n divides the number of images and `MIXED_IMAGES`; every
             process gets as many batches as the others.
@@ -207,7 +211,8 @@ def training_patches(
             tf.errors.InvalidArgumentError for an image that is too small.
     """
     check_color(color)
-    _check_scale_range(scale_range)
+    _check_range("scale_range", scale_range)
+    _check_range("contrast_range", contrast_range)
     process, processes = shard
     if batch_size % processes:
         raise ValueError(
@@ -243,6 +248,7 @@ def training_patches(
     def crop(image, patch_seed):
         crop_seed, orientation_seed, corruption_seed = tf.unstack(tf.random.split(patch_seed, 3))
         patch = tf.image.stateless_random_crop(image, [patch_size, patch_size, channels], crop_seed)
+        patch = _with_contrast(patch, contrast_range, tf.random.fold_in(patch_seed, 3))
         return _orient_randomly(patch, orientation_seed), corruption_seed
 
     def corrupt(patch, corruption_seed):
@@ -260,9 +266,18 @@ def training_patches(
     return pairs.batch(batch_size // processes, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _check_scale_range(pair):
+def _check_range(name, pair):
     if not (len(pair) == 2 and 0 < pair[0] <= pair[1] <= 16):
-        raise ValueError(f"`scale_range` must be a pair 0 < low <= high <= 16. Received: scale_range={pair!r}.")
+        raise ValueError(f"`{name}` must be a pair 0 < low <= high <= 16. Received: {name}={pair!r}.")
+
+
+def _with_contrast(patch, contrast_range, seed):  # uint8
+    if tuple(contrast_range) == (1, 1):
+        return patch
+    factor = tf.exp(tf.random.stateless_uniform([], seed, *np.log(contrast_range).astype(np.float32)))
+    values = tf.cast(patch, tf.float32)
+    mean = tf.reduce_mean(values)
+    return tf.cast(tf.round(tf.clip_by_value(mean + factor * (values - mean), 0, 255)), tf.uint8)
 
 
 def _resized(image, factor, smallest):  # uint8 [h, w, c]

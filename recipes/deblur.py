@@ -22,6 +22,9 @@ BLURS = {
 SPARED = 0.1
 SCALES = (0.7, 2.0)
 
+# A network that knows photographs only takes blurred black letters on white for sharp, and leaves them blurred.
+CONTRASTS = (0.5, 4.0)
+
 DISK = Recipe(
     task="deblur",
     level="disk",
@@ -31,6 +34,7 @@ DISK = Recipe(
     corruption=Sometimes(BLURS["disk"], 1 - SPARED),
     validation={"disk": BLURS["disk"]},
     scale_range=SCALES,
+    contrast_range=CONTRASTS,
     patch_size=192,
     batch_size=2,
     patches_per_image=4,

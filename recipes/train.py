@@ -133,6 +133,7 @@ def _patches(recipe, images, epoch, shard):
         patches_per_image=recipe.patches_per_image,
         batch_size=recipe.batch_size,
         scale_range=recipe.scale_range,
+        contrast_range=recipe.contrast_range,
         epoch=epoch,
         seed=recipe.seed,
         shard=shard,

@@ -69,9 +69,25 @@ def test_scales_are_drawn_anew_each_time(photos):
 
 
 @pytest.mark.parametrize("pair", [(0, 1), (0.5, 17), (0.9, 0.5), (0.5,)])
-def test_refuses_a_bad_scale_range(photos, pair):
-    with pytest.raises(ValueError, match="`scale_range` must be a pair 0 < low <= high <= 16. Received: scale_range="):
-        patches(photos, scale_range=pair)
+@pytest.mark.parametrize("name", ["scale_range", "contrast_range"])
+def test_refuses_a_bad_range(photos, name, pair):
+    with pytest.raises(ValueError, match=f"`{name}` must be a pair 0 < low <= high <= 16. Received: {name}="):
+        patches(photos, **{name: pair})
+
+
+def test_the_contrast_of_a_patch_grows_about_its_mean(photos):
+    plain, strong = ([clean.numpy() for _, clean in patches(photos, contrast_range=(c, c))] for c in (1, 1.2))
+    for before, after in zip(np.concatenate(plain), np.concatenate(strong), strict=True):
+        expected = np.clip(before.mean() + 1.2 * (before - before.mean()), 0, 1)
+        np.testing.assert_allclose(after, expected, atol=0.51 / 255)
+    assert digest(patches(photos, contrast_range=(0.5, 2))) == digest(patches(photos, contrast_range=(0.5, 2)))
+
+
+def test_contrasts_differ_between_patches(photos):
+    plain, drawn = ([clean.numpy() for _, clean in patches(photos, contrast_range=c)] for c in ((1, 1), (0.5, 2)))
+    ratios = np.concatenate(drawn).std(axis=(1, 2, 3)) / np.concatenate(plain).std(axis=(1, 2, 3))
+    assert ratios.min() < 0.8
+    assert ratios.max() > 1.1
 
 
 def test_same_epoch_same_patches_other_epoch_other_patches(photos):
