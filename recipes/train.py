@@ -351,6 +351,7 @@ def _description(recipe, training, validation):
         "recipe": {key: _plain(value) for key, value in dataclasses.asdict(recipe).items()}
         | {
             "loss": getattr(recipe.loss, "__name__", recipe.loss),
+            "start_from": recipe.start_from and "/".join(Path(recipe.start_from).parts[-2:]),  # no machine's folders
             "corruption": repr(recipe.corruption),
             "validation": {k: repr(v) for k, v in recipe.validation.items()},
         },

@@ -268,3 +268,12 @@ def _ship(model, depth, pretrained):
     weights.save(model, pretrained / "gray-v1.npz", {**RECORD, "recipe": recipe, "validation_psnr": {}})
     record = json.loads((pretrained / "gray-v1.json").read_text())
     (pretrained / "weights.json").write_text(json.dumps({"gray-v1": record}))
+
+
+@pytest.mark.parametrize(
+    ("start", "recorded"),
+    [("/home/me/runs/gray/weights.npz", "gray/weights.npz"), ("red30-denoise-blind-gray", "red30-denoise-blind-gray")],
+)
+def test_a_record_names_the_run_it_went_on_from_but_no_folder_of_the_machine(start, recorded):
+    recipe = dataclasses.replace(train.RECIPES["red30-denoise-blind-gray"], start_from=start)
+    assert train._description(recipe, [], [])["recipe"]["start_from"] == recorded
