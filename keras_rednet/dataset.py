@@ -194,7 +194,7 @@ def training_patches(
         epoch: tf.Variable, int64 scalar: the epoch number, set before the epoch begins (see recipes/train.py).
         seed: integer.
         scale_range: pair 0 < low <= high <= 16: each time it is decoded, an image is resized by a factor drawn from it,
-            bicubic, but not below the size of a patch. Smaller copies show detail that the photograph has only far off;
+            evenly in its logarithm, bicubic, but not below the size of a patch. Smaller copies show detail that the photograph has only far off;
             enlarged ones are as soft as the pixels of large photographs are.
         contrast_range: pair 0 < low <= high <= 16: the contrast of each patch, about its mean, is multiplied by a
             factor drawn from it, evenly in its logarithm; then the patch is clipped and rounded to 8 bits. Letters on a
@@ -226,7 +226,7 @@ def training_patches(
         return _resized(read_image(_path_or_bytes(file), color=color), float(factor), patch_size)
 
     def read(record, image_seed):
-        factor = tf.random.stateless_uniform([], tf.random.fold_in(image_seed, -1), *scale_range)
+        factor = _factor(tf.random.fold_in(image_seed, -1), scale_range)
         image = tf.numpy_function(decode, [record, factor], tf.uint8)
         image = tf.ensure_shape(image, [None, None, channels])
         fits = tf.reduce_min(tf.shape(image)[:2]) >= patch_size
@@ -271,10 +271,14 @@ def _check_range(name, pair):
         raise ValueError(f"`{name}` must be a pair 0 < low <= high <= 16. Received: {name}={pair!r}.")
 
 
+def _factor(seed, pair):  # float32 scalar
+    return tf.exp(tf.random.stateless_uniform([], seed, *np.log(pair).astype(np.float32)))
+
+
 def _with_contrast(patch, contrast_range, seed):  # uint8
     if tuple(contrast_range) == (1, 1):
         return patch
-    factor = tf.exp(tf.random.stateless_uniform([], seed, *np.log(contrast_range).astype(np.float32)))
+    factor = _factor(seed, contrast_range)
     values = tf.cast(patch, tf.float32)
     mean = tf.reduce_mean(values)
     return tf.cast(tf.round(tf.clip_by_value(mean + factor * (values - mean), 0, 255)), tf.uint8)

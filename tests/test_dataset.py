@@ -68,6 +68,18 @@ def test_scales_are_drawn_anew_each_time(photos):
     assert digest(first) == digest(patches(photos, epoch=0, scale_range=(0.4, 1.5)))
 
 
+def test_scales_are_drawn_evenly_in_their_logarithm(photos, monkeypatch):
+    factors = []
+    monkeypatch.setattr(dataset, "_resized", lambda image, factor, _: factors.append(factor) or image)
+    for epoch in range(50):
+        list(patches(photos, epoch=epoch, scale_range=(0.25, 4)))
+    logarithms = np.log2(factors)
+    assert logarithms.min() > -2.001
+    assert logarithms.max() < 2.001
+    assert abs(logarithms.mean()) < 0.35  # drawn evenly, factors would have 0.9 here
+    assert abs(logarithms.std() - 4 / 12**0.5) < 0.25
+
+
 @pytest.mark.parametrize("pair", [(0, 1), (0.5, 17), (0.9, 0.5), (0.5,)])
 @pytest.mark.parametrize("name", ["scale_range", "contrast_range"])
 def test_refuses_a_bad_range(photos, name, pair):
