@@ -1,7 +1,7 @@
 """Builds the web page in dist/web: `python -m export.page dist`; needs npm.
 
 The page (export/web) restores a photo in the browser. It gets LiteRT.js from npm, and of the folder the files of fixed
-size of the fast RED30, which `python -m export.tflite` wrote. Serve dist/web by any static web server.
+size of the blind fast RED30s, which `python -m export.tflite` wrote. Serve dist/web by any static web server.
 """
 
 import argparse
@@ -13,10 +13,11 @@ from pathlib import Path
 
 PAGE = Path(__file__).parent / "web"
 STATIC = ("index.html", "page.js", "style.css")
+FILES = "red30-fast-*-blind-*"  # one for each task and colour: networks of one scale or quality are for one only
 RUNTIME = ("litert_wasm_internal", "litert_wasm_compat_internal")  # with and without relaxed SIMD
 
 
-def build(folder, out, only="red30-fast-*"):
+def build(folder, out, only=FILES):
     """Writes the page into the folder `out`, which is replaced.
 
     Args:

@@ -14,6 +14,10 @@ TASKS = ("denoise", "super_resolution", "deblock", "deblur", "inpaint")
 LUMINANCE = ("super_resolution", "deblock")  # tasks whose one-channel networks restore the luminance only
 ENGINES = ("keras", "litert")
 CALIBRATION, CALIBRATION_CROP = 100, 192  # pictures, and pixels of each side of them
+BACKENDS = {
+    name: f" Install keras_rednet[{extra}], or name the backend of Keras that you have in KERAS_BACKEND."
+    for name, extra in (("tensorflow", "cpu"), ("jax", "jax"), ("torch", "torch"))
+}
 EPILOG = """\
 examples:
   rednet denoise photo.jpg -o clean.png                     one photograph
@@ -44,7 +48,11 @@ def main(arguments=None):
             return train.main(arguments[1:], program="rednet train")
         options = parse(arguments)
         return options.run(options)
-    except (ValueError, OSError, RuntimeError) as error:
+    except ModuleNotFoundError as error:
+        name = str(error.name).partition(".")[0]
+        print(f"rednet: {name} is not installed.{BACKENDS.get(name, '')}", file=sys.stderr)
+        return 2
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
         print(f"rednet: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

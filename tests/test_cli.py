@@ -325,6 +325,18 @@ def test_help_imports_nothing_heavy():
     assert "rednet denoise photo.jpg -o clean.png" in output
 
 
+def test_names_a_backend_that_is_not_installed(photos, tmp_path):
+    program = "import sys; sys.modules['tensorflow'] = None; from keras_rednet.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "denoise", str(photos), "-o", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"})
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "rednet: tensorflow is not installed. Install keras_rednet[cpu], or name the backend of Keras that you have in "
+        "KERAS_BACKEND."
+    )
+    assert "Traceback" not in done.stderr
+
+
 def test_lists_the_shipped_weights(capsys):
     from keras_rednet.weights import records
 

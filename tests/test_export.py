@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import fnmatch
 import json
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from PIL import Image
 from test_model import with_random_weights
 from test_tflite import calibration
 
-from export import card, parity, saved_model, tflite
+from export import card, page, parity, saved_model, tflite
 from keras_rednet import RED10, REDNet, export_tflite, psnr, restore, weights
 from keras_rednet.corruptions import GaussianNoise
 from recipes import evaluate, tables, train
@@ -226,3 +227,9 @@ def test_what_is_scored(about, levels):
     assert {trial.level for trial in trials} == levels
     assert {trial.protocol.color for trial in trials} == {about["color"]}
     assert len({hash(trial) for trial in trials}) == len(levels)
+
+
+def test_the_page_takes_one_of_the_shipped_networks_for_each_job():
+    taken = [record["network"] for name, record in weights.records().items() if fnmatch.fnmatch(name, page.FILES)]
+    jobs = sorted((network["task"], network["channels"]) for network in taken)
+    assert jobs == [("deblock", 1), ("denoise", 1), ("denoise", 3), ("super_resolution", 1)]

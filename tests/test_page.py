@@ -40,9 +40,11 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dist")
     for task, color in JOBS:
         about = {"task": task, "color": color}
-        path = folder / f"red30-fast-{task}-{color}.tflite"
+        path = folder / f"red30-fast-{task}-blind-{color}.tflite"
         export_tflite(MODELS[color], path, size=SIZE, quantize="float16", metadata=about)
-    export_tflite(MODELS["gray"], folder / "red30-fast-any-size.tflite", metadata={"task": "denoise", "color": "gray"})
+    export_tflite(
+        MODELS["gray"], folder / "red30-fast-blind-any-size.tflite", metadata={"task": "denoise", "color": "gray"}
+    )
     assert len(page.build(folder, folder / "web")) == len(JOBS)
     handler = functools.partial(Quiet, directory=folder / "web")
     with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:

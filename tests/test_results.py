@@ -19,7 +19,17 @@ def rows(task):
 
 
 def test_readme_tables_are_those_of_the_results():
-    assert tables.tables() in (tables.FOLDER.parent / "README.md").read_text()
+    readme = (tables.FOLDER.parent / "README.md").read_text()
+    assert tables.tables() in readme
+    assert tables.glance() in readme
+
+
+def test_the_short_table_takes_the_network_of_the_level_and_the_fast_one():
+    scores = tables.means("super_resolution")
+    (name,) = {name for name, *_ in scores if name.startswith("red30-fast-super-resolution-2-gray-v")}
+    psnr, _ = scores[name, "Set5", "2", "0", "1"]
+    assert f"| Super-resolution, scale 2, luminance | Set5 | 33.68 | **{psnr:.2f}** |" in tables.glance()
+    assert len([line for line in tables.glance().splitlines() if line.startswith("| Denoising, sigma 10, gray |")]) == 1
 
 
 @pytest.mark.parametrize("task", evaluate.TASKS)
