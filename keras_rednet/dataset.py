@@ -82,7 +82,7 @@ def usable(paths, *, patch_size):
         try:
             height, width, _ = read_image(path).shape
             problem = "" if min(height, width) >= patch_size else f"{height}x{width} pixels"
-        except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three for broken files
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow raises all of them
             problem = " ".join(str(error).split())
         if problem:
             skipped.append(f"{path} ({problem})")

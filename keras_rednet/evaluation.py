@@ -16,6 +16,7 @@ class Protocol:
 
     Args:
         color: what is scored: "gray", "luminance" or "rgb".
+        multiple: images are cut at the bottom and right to sides that are multiples of it, before they are corrupted.
         shave: pixels cut from each side before scoring.
         quantized: True scores 8-bit values: restored images are clipped to [0, 1] and rounded to 1/255.
         orientations: 1, or 8 for the average of Sec. 3.5; the restorer does it, this says so.

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from keras_rednet import weights
-from keras_rednet.model import RED10, RED20, RED30, TASK_CHANNELS
+from keras_rednet.model import RED10, RED20, RED30, TASK_CHANNELS, REDNet
 from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, write_picture
 from keras_rednet.quiet import quiet_libraries
 from keras_rednet.restoration import restore, upscale
@@ -176,8 +176,12 @@ def named_network(name):
     ours = name.endswith(".npz")
     record = weights.read_record(name) if ours else weights.record(name)
     recipe = record["recipe"]
-    build = {"level": recipe["level"], "channels": recipe["channels"], "filters": recipe["filters"]}
-    build |= {"downsample_at": recipe["downsample_at"], "weights": name if ours else "pretrained"}
+    build = {key: recipe[key] for key in ("channels", "filters", "downsample_at")}
+    if architecture := recipe.get("architecture"):
+        network = REDNet(recipe["depth"], **build, **architecture)
+        weights.load_file(network, name, architecture)
+        return network, record
+    build |= {"level": recipe["level"], "weights": name if ours else "pretrained"}
     return {10: RED10, 20: RED20, 30: RED30}[recipe["depth"]](recipe["task"], **build), record
 
 

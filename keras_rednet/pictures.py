@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from keras_rednet.weights import written_whole
 
@@ -25,6 +25,15 @@ SAVE_OPTIONS = {
 ORIENTATION = 0x0112  # EXIF tag
 # What a TIFF's tags say of the picture; the others say how its pixels are stored, which is not kept.
 DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298)
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # that turn a picture upright, by its orientation
 EXIF_BLOCKS = (0x8769, 0x8825)  # the camera's settings, the place
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -51,7 +60,7 @@ def read_picture(path):
             file.load()
             exif = file.getexif()
             orientation = exif.get(ORIENTATION, 1)
-            image = ImageOps.exif_transpose(file)
+            image = file.transpose(TURNS[orientation]) if orientation in TURNS else file.copy()
             profile = file.info.get("icc_profile") if file.mode != "CMYK" else None
             several = getattr(file, "n_frames", 1) > 1 and file.format != "MPO"  # phones' MPO: a JPEG and more
     except UnidentifiedImageError:
@@ -66,6 +75,8 @@ def read_picture(path):
         raise ValueError(f"{path}: an animation or a file of several pages; save the pictures one by one.")
     if depth16:
         image = _upright(_decode_png16(path), orientation)
+    elif "transparency" in image.info:  # of a single colour, or of those of a palette
+        image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     return Picture(image, _exif_bytes(exif, file.format), profile)
 
 
@@ -130,11 +141,25 @@ def _exif_bytes(exif, file_format):
     kept = Image.Exif()
     tags = set(exif) & set(DESCRIPTIVE_TAGS) if file_format == "TIFF" else set(exif)
     for tag in tags - {ORIENTATION, *EXIF_BLOCKS}:
-        kept[tag] = exif[tag]
+        if _can_be_written(tag, exif[tag]):
+            kept[tag] = exif[tag]
     for block in EXIF_BLOCKS:
-        if exif.get_ifd(block):
-            kept.get_ifd(block).update(exif.get_ifd(block))
+        values = exif.get_ifd(block)
+        values = {tag: value for tag, value in values.items() if _can_be_written(tag, value, block)}
+        if values:
+            kept.get_ifd(block).update(values)
     return kept.tobytes() if len(kept) or any(map(kept.get_ifd, EXIF_BLOCKS)) else None
+
+
+def _can_be_written(tag, value, block=None):
+    """Tells whether Pillow, which reads a tag of any type, writes it in the one that the tag should have."""
+    alone = Image.Exif()
+    (alone.get_ifd(block) if block else alone)[tag] = value
+    try:
+        alone.tobytes()
+    except (AttributeError, TypeError, ValueError, OverflowError, struct.error):
+        return False
+    return True
 
 
 def _upright(pixels, orientation):

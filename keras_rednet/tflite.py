@@ -56,6 +56,11 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
     path = Path(path)
     if path.suffix != ".tflite":
         raise ValueError(f"`path` must end in .tflite. Received: path={str(path)!r}.")
+    if path.with_suffix(".npz").exists():
+        raise ValueError(
+            f"{path.with_suffix('.json')} is the record of {path.with_suffix('.npz').name}, and would be replaced by "
+            f"the description of the TFLite file: choose another name than {path.name}."
+        )
     if quantize not in QUANTIZE:
         raise ValueError(f"`quantize` must be one of {QUANTIZE}. Received: quantize={quantize!r}.")
     require_tensorflow()

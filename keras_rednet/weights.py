@@ -62,8 +62,13 @@ def load(model, name):
     _assign(model, _read_npz(PRETRAINED / f"{name}.npz", record(name)["sha256"]), name)
 
 
-def load_file(model, path):
+def load_file(model, path, architecture=None):
     """Puts the weights of a file into `model`: a `.npz` of `save`, or `.weights.h5` or `.keras` of the same network.
+
+    Args:
+        model: a RED-Net.
+        path: of the file.
+        architecture: dict of the arguments of `REDNet` by which the model differs from RED10, RED20 and RED30, if any.
 
     Raises:
         ValueError: no such file, another kind of file, a damaged file, or a network of another shape.
@@ -82,9 +87,17 @@ def load_file(model, path):
                 f"{path} holds the weights of another network: expected downsample_at={_downsample_at(model)}, "
                 f"received {strides}."
             )
+        expected, received = architecture or {}, record.get("recipe", {}).get("architecture") or {}
+        if expected != received:  # so do these
+            raise ValueError(
+                f"{path} holds the weights of another network: expected architecture={expected}, received {received}."
+            )
         _assign(model, _read_npz(path, record.get("sha256")), path)
     elif path.name.endswith((".weights.h5", ".keras")):
-        model.load_weights(path)
+        try:
+            model.load_weights(path)
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
     else:
         raise ValueError(f"A file of weights must end in .npz, .weights.h5 or .keras. Received: {path.name!r}.")
 

@@ -3,9 +3,9 @@
     python -m recipes.ablations fig6 --data bsds500/train t91 --minutes 10
 
 trains every curve of a figure for equally many steps, as many as fit in the minutes together on this machine, and draws
-the figure from the histories of the runs: OUT/fig6.png and fig6.csv. Fig. 5 shows what the networks of Fig. 6 restore.
-The paper's curves took some 100,000 steps, which is what a GPU is for; after ten minutes of two cores the networks have
-hardly begun, and only large differences show.
+the figure from the histories of the runs: OUT/fig6.png and fig6.csv. Fig. 5 shows what the networks of Fig. 6 restore,
+so it takes their runs. The paper's curves took some 100,000 steps, which is what a GPU is for; after ten minutes of two
+cores the networks have hardly begun, and only large differences show.
 """
 
 import argparse
@@ -85,12 +85,13 @@ def ablate(figure, paths, minutes, out):
         figure: a key of `FIGURES`.
         paths: pair of lists, the clean images for training and for validation.
         minutes: for all curves together, without their validation.
-        out: folder, made if missing; runs that are there already go on.
+        out: folder, made if missing; runs that are there already go on, for as long as they were begun for.
     """
     curves, out = FIGURES[figure], Path(out)
     training = dataset.usable(paths[0], patch_size=max(recipe.patch_size for recipe in curves.values()))
-    length = _length(curves.values(), training, minutes)
-    folders = {label: out / figure / label for label in curves}
+    folders = {label: out / ("fig6" if figure == "fig5" else figure) / label for label in curves}
+    lengths = (train.begun(folder, ("epochs", "patches_per_image")) for folder in folders.values())
+    length = next(filter(None, lengths), None) or _length(curves.values(), training, minutes)
     for label, recipe in curves.items():
         print(f"{figure}: {label}", flush=True)
         recipe = dataclasses.replace(recipe, **length)
@@ -147,7 +148,7 @@ def _draw_details(path, curves, folders, validation):
         rows[photo.name] = {"clean": clean, "corrupted": corrupted}
         for label, recipe in curves.items():
             model = recipe.build()
-            load_file(model, folders[label] / "weights.npz")
+            load_file(model, folders[label] / "weights.npz", recipe.architecture)
             rows[photo.name][label] = restore(model, corrupted)
     with written_whole(path) as temporary:
         contact.sheet(rows).save(temporary, "PNG")

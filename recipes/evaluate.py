@@ -120,9 +120,24 @@ def _title(run, name=None):
 
 
 def _current(rows, shipped):
-    """Returns the rows of inputs and of weights that are shipped, unchanged."""
+    """Returns the rows of inputs and of shipped weights, where weights, corruption and protocol are as they were."""
     hashes = {INPUT: ""} | {name: record["sha256"] for name, record in shipped.items()}
-    return [row for row in rows if hashes.get(row["weights"]) == row["sha256"]]
+    runs = {
+        (images, experiment.level, *_protocol(dataclasses.asdict(protocol)), repr(experiment.corruption))
+        for experiment in EXPERIMENTS
+        for images in experiment.sets
+        for protocol in experiment.protocols
+    }
+    return [
+        row
+        for row in rows
+        if hashes.get(row["weights"]) == row["sha256"]
+        and (row["images"], row["level"], *_protocol(row), row["corruption"]) in runs
+    ]
+
+
+def _protocol(fields):
+    return [str(fields[name]) for name in PROTOCOL if name != "orientations"]
 
 
 def _write(path, rows):
@@ -143,16 +158,21 @@ def _write(path, rows):
 
 
 def print_scores(task, folder, *, channels, orientations):
-    """Prints PSNR and SSIM of the fast shipped network of a task on the clean images of a folder."""
+    """Prints PSNR and SSIM of the networks that `rednet` takes for a task on the clean images of a folder.
+
+    Raises:
+        ValueError: there is no such network, or no image.
+    """
     dataset.keep_tensorflow_off_gpus()
     channels = channels or TASK_CHANNELS[task]
     count = len(dataset.list_images(folder))
-    for experiment in EXPERIMENTS:
-        if (experiment.task, experiment.channels) != (task, channels):
-            continue
+    experiments = [run for run in EXPERIMENTS if (run.task, run.channels) == (task, channels)]
+    if not experiments:
+        raise ValueError(f"`channels` of {task} must be {TASK_CHANNELS[task]}. Received: channels={channels}.")
+    for experiment in experiments:
         protocol = dataclasses.replace(experiment.protocols[-1], orientations=orientations)
-        level = experiment.network_level if task in ("deblur", "inpaint") else "blind"
-        model = BUILDERS[30](task, level=level, channels=channels, downsample_at=(1,))
+        name = _taken(experiment)
+        model = network(name)
         clean = _clean(folder, protocol.color)
         rows = evaluate(
             functools.partial(restore, model, orientations=orientations), clean, experiment.corruption, protocol
@@ -161,9 +181,19 @@ def print_scores(task, folder, *, channels, orientations):
             f"{rows[-1]['psnr' + kind]:.2f} / {rows[-1]['ssim' + kind]:.4f}" for kind in ("_corrupted", "")
         )
         print(
-            f"{task} {experiment.level}: {before} -> {after}  (PSNR in dB / SSIM, {count} images, {protocol})",
+            f"{name}, {experiment.level}: {before} -> {after}  (PSNR in dB / SSIM, {count} images, {protocol})",
             flush=True,
         )
+
+
+def _taken(experiment):
+    """Returns the name of the fast RED30 that `rednet` takes: of just that scale, kernel or overlay, or a blind one."""
+    fast = {"depth": 30, "task": experiment.task, "channels": experiment.channels, "filters": 64, "downsample_at": [1]}
+    shipped = [record["network"] for record in weights.records().values()]
+    level = experiment.network_level
+    if experiment.task in ("denoise", "deblock") or (level != str(level) and fast | {"level": level} not in shipped):
+        level = "blind"
+    return weights.find(level=level, **fast)
 
 
 def _clean(folder, color):

@@ -90,7 +90,7 @@ class Recipe:
         if depth < self.depth:
             grow(dataclasses.replace(self, depth=depth).build(), model)
         elif ours:
-            weights.load_file(model, self.start_from)
+            weights.load_file(model, self.start_from, self.architecture)
         else:
             weights.load(model, self.start_from)
 

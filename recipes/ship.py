@@ -22,7 +22,8 @@ def ship(run):
 
     Raises:
         ValueError: the shipped weights of the same network have at least this mean validation PSNR, or the blind ones
-            come within 0.03 dB of it; or the run's file and record do not match.
+            come within 0.03 dB of it, or were validated on other images; the run's file and record do not match; or it
+            trained another network than RED10, RED20 or RED30.
     """
     run = Path(run)
     record = weights.read_record(run / "weights.npz")
@@ -30,6 +31,8 @@ def ship(run):
     if hashlib.sha256(content).hexdigest() != record["sha256"]:
         raise ValueError(f"{run / 'weights.npz'} and its record do not belong together: is the run still writing?")
     recipe = record["recipe"]
+    if recipe.get("architecture"):
+        raise ValueError(f"Only RED10, RED20 and RED30 are shipped. Received: {recipe['architecture']}.")
     network = {key: recipe[key] for key in NETWORK}
     shipped = weights.records()
     names = {json.dumps(other["network"], sort_keys=True): name for name, other in shipped.items()}
@@ -54,6 +57,9 @@ def ship(run):
 def _check_better(record, name, shipped, margin):
     """Raises an error unless the mean validation PSNR, of what both were validated on, is higher than the shipped."""
     old, new = shipped["validation_psnr"], record["validation_psnr"]
+    images = [entry["validation_protocol"]["images"] for entry in (shipped, record)]
+    if images[0] != images[1]:
+        raise ValueError(f"{name} must have been validated on the same images, {images[1]}. Received: {images[0]}.")
     common = sorted(old.keys() & new.keys())
     if not common:
         raise ValueError(f"{name} must have been validated on one of {sorted(new)}. Received: {sorted(old)}.")

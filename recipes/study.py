@@ -9,7 +9,7 @@ other seed" tells which differences are chance. A variant with several stages sh
 starts from the one before. The studies of other tasks tell what down-sampling costs or gives (Sec. 4.5); those of one
 channel go on from the gray denoiser that is down-sampled as they are, or whole where there is none.
 recipes/results/study-STUDY.csv gets a row per variant as soon as it has ended; variants that are there for the same
-budget are kept. Minutes tell what starts well, not where a day of training ends.
+budget are kept, and one that was interrupted goes on. Minutes tell what starts well, not where a day of training ends.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from recipes import speed, tables, train
 from recipes.recipe import Recipe
 
 EPOCHS = 8  # each ends with a backup
+LENGTH = ("epochs", "patches_per_image", "warmup_steps", "validate_every")  # what a budget sets
 FAST = train.RECIPES["red30-fast-denoise-blind-gray"]
 WHOLE = train.RECIPES["red30-denoise-blind-gray"]
 
@@ -140,7 +141,7 @@ def _trained(stages, paths, budget, folder):
     amount, unit = budget
     for i, recipe in enumerate(stages):
         training = dataset.usable(paths[0], patch_size=recipe.patch_size)
-        length = _length(recipe, len(training), amount / len(stages), unit)
+        length = train.begun(folder / str(i), LENGTH) or _length(recipe, len(training), amount / len(stages), unit)
         recipe = dataclasses.replace(recipe, **length, start_from=start)
         train.train(recipe, training, paths[1], folder / str(i))
         start = str(folder / str(i) / "weights.npz")

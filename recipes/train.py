@@ -27,6 +27,7 @@ import tensorflow as tf
 
 from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
+from keras_rednet.metrics import SSIM_WINDOW
 from recipes import deblock, deblur, denoise, distribute, inpaint, super_resolution
 from recipes.revive import revive
 
@@ -51,10 +52,10 @@ TEST_IMAGES = ("302003", "12003", "67079", "t65")
 def split(folders):
     """Returns (training paths, validation paths) of image folders: every 20th by name is held out, no test image.
 
-    Files that are no images are left out, and a warning names them.
+    Files that are no images, or too small to be scored, are left out, and a warning names them.
     """
     paths = [path for folder in folders for path in dataset.list_images(folder) if path.stem not in TEST_IMAGES]
-    paths = dataset.usable(paths, patch_size=1)
+    paths = dataset.usable(paths, patch_size=SSIM_WINDOW)
     paths.sort(key=lambda path: path.name)
     validation = paths[::VALIDATION_EVERY]
     return [path for path in paths if path not in set(validation)], validation
@@ -317,6 +318,12 @@ def seconds_per_step(recipe):
     return (time.perf_counter() - start) / MEASURED_STEPS
 
 
+def begun(out, fields):
+    """Returns {field: value} of the recipe of the run in the folder `out`, or None if none has begun there."""
+    path = Path(out) / "recipe.json"
+    return {field: json.loads(path.read_text())["recipe"][field] for field in fields} if path.exists() else None
+
+
 def _adam(recipe, steps):
     rate = recipe.learning_rate
     if recipe.cosine or recipe.warmup_steps:
@@ -446,6 +453,7 @@ def main(arguments=None, program="python -m recipes.train"):
     if options.coordinator:
         together = distribute.joined(options.coordinator, options.processes, options.process)
     with together:
+        dataset.keep_tensorflow_off_gpus()
         training, validation = split(options.data)
         if options.tfds:
             exclude_ids = TEST_IMAGES if options.tfds.startswith("bsds500") else ()

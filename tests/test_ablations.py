@@ -31,6 +31,9 @@ def test_draws_a_figure(figure, photos, tmp_path, monkeypatch):
     }
     monkeypatch.setitem(ablations.FIGURES, figure, curves)
     ablations.ablate(figure, train.split([photos]), 0.01, tmp_path)
+    monkeypatch.setattr(train, "seconds_per_step", lambda recipe: 1e-9)  # by which they would take far longer
+    ablations.ablate(figure, train.split([photos]), 0.01, tmp_path)  # is only drawn again
+    assert {path.name for path in tmp_path.iterdir()} == {f"{figure}.png", f"{figure}.csv", figure.replace("5", "6")}
     assert np.ptp(np.asarray(Image.open(tmp_path / f"{figure}.png").convert("L"))) > 100
     with (tmp_path / f"{figure}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

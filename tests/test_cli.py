@@ -11,10 +11,12 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
-from keras_rednet import RED10, RED20, RED30, restore
+from keras_rednet import RED10, RED20, RED30, REDNet, restore
 from keras_rednet.cli import main
 from keras_rednet.pictures import ORIENTATION
-from keras_rednet.weights import read_record, save
+from keras_rednet.weights import read_record, records, save
+from recipes import evaluate
+from recipes.experiments import EXPERIMENTS
 
 
 @pytest.fixture
@@ -274,6 +276,25 @@ def test_exports_tflite(own_weights, photos, tmp_path, capsys):
     assert (tmp_path / "out" / "model.tflite").read_bytes() == before
 
 
+def test_an_export_leaves_the_record_of_a_run_alone(own_weights, capsys):
+    record = own_weights.with_suffix(".json").read_bytes()
+    assert main(["export", str(own_weights), "-o", str(own_weights.with_suffix(".tflite")), "--overwrite"]) == 2
+    assert "w.json is the record of w.npz" in capsys.readouterr().err
+    assert own_weights.with_suffix(".json").read_bytes() == record
+    assert not own_weights.with_suffix(".tflite").exists()
+
+
+def test_restores_by_a_network_of_an_ablation(photos, tmp_path):
+    model = with_random_weights(REDNet(10, filters=4, skips=None))
+    recipe = {"task": "denoise", "level": 70, "depth": 10, "channels": 1, "filters": 4, "downsample_at": []}
+    recipe["architecture"] = {"skips": None}
+    save(model, tmp_path / "w.npz", {**RECORD, "recipe": recipe, "validation_psnr": {}})
+    run = [str(photos / "photo0.png"), "-o", str(tmp_path / "out.png"), "--weights", str(tmp_path / "w.npz")]
+    assert main(["denoise", *run]) == 0
+    expected = restore(model, np.asarray(Image.open(photos / "photo0.png")))
+    assert np.abs(np.asarray(Image.open(tmp_path / "out.png")).astype(int) - expected).max() <= 1
+
+
 def test_exports_a_saved_model_of_luminance(own_weights, photos, tmp_path, capsys):
     run = ["export", str(own_weights), "-o", str(tmp_path / "models" / "1")]
     assert main(run) == 0
@@ -338,8 +359,6 @@ def test_names_a_backend_that_is_not_installed(photos, tmp_path):
 
 
 def test_lists_the_shipped_weights(capsys):
-    from keras_rednet.weights import records
-
     assert main(["weights"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in records())
@@ -357,11 +376,31 @@ def test_train_takes_the_options_of_the_recipes(photos, tmp_path, capsys):
 def test_evaluate_scores_the_shipped_network(photos, capsys):
     assert main(["evaluate", "denoise", "--data", str(photos)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == [f"denoise {sigma}" for sigma in (10, 30, 50, 70)]
+    (name,) = (name for name in records() if name.startswith("red30-fast-denoise-blind-gray"))
+    assert [line.split(":")[0] for line in lines] == [f"{name}, {sigma}" for sigma in (10, 30, 50, 70)]
     for line in lines:
         assert "6 images, Protocol(color='gray'" in line
         noisy, restored = (float(part.split("/")[0]) for part in line.split(": ")[1].split("->"))
         assert restored > noisy + 3
+
+
+@pytest.mark.parametrize(
+    ("task", "level", "name"),
+    [
+        ("super_resolution", "2", "super-resolution-2-gray"),
+        ("deblock", "10", "deblock-blind-gray"),
+        ("deblur", "disk", "deblur-disk-color"),
+        ("inpaint", "text 20", "inpaint-text-color"),
+    ],
+)
+def test_evaluate_takes_the_networks_that_the_commands_take(task, level, name):
+    (experiment,) = (run for run in EXPERIMENTS if (run.task, run.level) == (task, level))
+    assert evaluate._taken(experiment).startswith(f"red30-fast-{name}-v")
+
+
+def test_evaluate_refuses_channels_of_no_network(photos, capsys):
+    assert main(["evaluate", "deblur", "--data", str(photos), "--channels", "1"]) == 2
+    assert "`channels` of deblur must be 3. Received: channels=1." in capsys.readouterr().err
 
 
 def test_evaluate_names_missing_weights(photos, capsys, monkeypatch):

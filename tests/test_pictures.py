@@ -43,13 +43,41 @@ def test_round_trip_keeps_exif_and_profile(tmp_path, suffix):
         assert kept.get_ifd(0x8825)[0x0001] == "N"
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_tag_of_another_type_costs_itself_only(tmp_path, orientation):
+    block = exif(tag274=orientation)
+    whole = bytearray(block.tobytes())
+    at = whole.index(b"\x01\x0f\x00\x02")  # in this big-endian block: the tag 0x010F, of type 2, text
+    whole[at + 2 : at + 12] = b"\0\5\0\0\0\1\0\0\0\x08"  # a fraction
+    Image.fromarray(pixels(8, 16, 3)).save(tmp_path / "a.jpg", exif=bytes(whole))
+    assert not isinstance(Image.open(tmp_path / "a.jpg").getexif()[0x010F], str)
+    picture = read_picture(tmp_path / "a.jpg")
+    assert picture.image.size == ((16, 8) if orientation == 1 else (8, 16))
+    write_picture(tmp_path / "b.jpg", picture)
+    kept = Image.open(tmp_path / "b.jpg").getexif()
+    assert 0x010F not in kept
+    assert kept.get_ifd(0x8769)[0x829D] == 2.5
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_a_transparent_color_becomes_alpha(tmp_path, mode):
+    image = Image.fromarray(np.zeros((4, 4, 3), np.uint8)).convert(mode)
+    image.putpixel((0, 0), (9, 9, 9) if mode == "RGB" else 9)
+    image.save(tmp_path / "a.png", transparency=(9, 9, 9) if mode == "RGB" else 9)
+    picture = read_picture(tmp_path / "a.png")
+    assert picture.image.mode == ("LA" if mode == "L" else "RGBA")
+    assert [picture.image.getpixel(place)[-1] for place in ((0, 0), (1, 1))] == [0, 255]
+    with pytest.raises(ValueError, match="JPEG cannot hold transparency"):
+        write_picture(tmp_path / "b.jpg", picture)
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16", "P", "1"])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_round_trip_keeps_pixels(tmp_path, mode, suffix):
     image = (
         Image.fromarray(pixels(9, 11, dtype="uint16"))
         if mode == "I;16"
-        else Image.fromarray(pixels(9, 11, 4)).convert(mode)
+        else Image.fromarray(pixels(9, 11, 4 if "A" in mode else 3)).convert(mode)
     )
     image.save(tmp_path / f"a{suffix}")
     write_picture(tmp_path / f"b{suffix}", read_picture(tmp_path / f"a{suffix}"))

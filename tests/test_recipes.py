@@ -103,7 +103,7 @@ def test_training_learns(photos, tmp_path):
 def test_split_holds_out_every_20th_and_no_test_image(tmp_path):
     names = [f"{i:03}.png" for i in range(45)]
     for name in (*names, "302003.jpg", "12003.jpg", "67079.jpg", "t65.bmp"):
-        Image.new("L", (2, 2)).save(tmp_path / name)
+        Image.new("L", (11, 11)).save(tmp_path / name)
     training, validation = train.split([tmp_path])
     assert [path.name for path in validation] == ["000.png", "020.png", "040.png"]
     assert sorted(path.name for path in training + validation) == names
@@ -114,7 +114,9 @@ def test_broken_images_are_neither_trained_nor_validated_on(photos, tmp_path):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "a first.png").write_text("not a picture")
     (tmp_path / "empty.png").touch()
-    with pytest.warns(UserWarning, match=r"2 files.*a first.png.*empty.png"):
+    Image.new("L", (10, 20)).save(tmp_path / "icon.png")
+    Image.new("1", (15_000, 15_000)).save(tmp_path / "scan.png")  # an attack, for Pillow
+    with pytest.warns(UserWarning, match=r"4 files.*a first.png.*empty.png.*icon.png \(20x10.*scan.png .*bomb"):
         training, validation = train.split([tmp_path])
     assert [path.name for path in validation] == ["photo0.png"]
     assert [path.name for path in training] == [f"photo{i}.png" for i in range(1, 6)]
@@ -211,6 +213,14 @@ def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretr
     (tmp_path / "run" / "weights.npz").write_bytes(content)
     record = json.loads((tmp_path / "run" / "weights.json").read_text())
     record["validation_psnr"] = {key: value + 1 for key, value in record["validation_psnr"].items()}
+    other = record | {"validation_protocol": record["validation_protocol"] | {"images": ["easy.png"]}}
+    (tmp_path / "run" / "weights.json").write_text(json.dumps(other))
+    with pytest.raises(ValueError, match=r"validated on the same images, \['easy.png'\]. Received: \['photo0.png'\]"):
+        ship.ship(tmp_path / "run")
+    other = record | {"recipe": record["recipe"] | {"architecture": {"skips": None}}}
+    (tmp_path / "run" / "weights.json").write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="Only RED10, RED20 and RED30 are shipped. Received: {'skips': None}"):
+        ship.ship(tmp_path / "run")
     (tmp_path / "run" / "weights.json").write_text(json.dumps(record))
     assert ship.ship(tmp_path / "run") == "red10-fast-denoise-blind-gray-v2"
     assert [path.name for path in sorted(pretrained.iterdir())] == [
@@ -226,7 +236,8 @@ def test_a_network_for_one_level_must_be_better_than_the_blind_one(tmp_path, pre
 
     def run(level, scores):
         recipe = network | {"level": level}
-        weights.save(model, tmp_path / f"{level}.npz", {**RECORD, "recipe": recipe, "validation_psnr": scores})
+        record = {"recipe": recipe, "validation_psnr": scores, "validation_protocol": {"images": ["photo0.png"]}}
+        weights.save(model, tmp_path / f"{level}.npz", {**RECORD, **record})
         (tmp_path / f"{level}").mkdir(exist_ok=True)
         for kind in ("npz", "json"):
             (tmp_path / f"{level}.{kind}").replace(tmp_path / f"{level}" / f"weights.{kind}")

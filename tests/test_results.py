@@ -145,6 +145,17 @@ def test_scores_of_other_weights_are_dropped(small_world, capsys):
     assert path.read_text() == old
 
 
+def test_scores_of_another_corruption_or_protocol_are_dropped(small_world):
+    evaluate.score(("denoise",), small_world)
+    path = tables.RESULTS / "denoise.csv"
+    old = path.read_text()
+    for change in (("(30, 30)", "(31, 31)"), (",gray,", ",luminance,"), (",30,gray", ",31,gray")):
+        assert change[0] in old
+        path.write_text(old.replace(*change))
+        evaluate.score(("denoise",), small_world)
+        assert path.read_text() == old
+
+
 def test_saves_pictures_and_a_contact_sheet(small_world, tmp_path):
     evaluate.score(("denoise",), small_world, save=tmp_path / "out")
     folder = tmp_path / "out" / "net-v1" / "Set12 30"

@@ -99,6 +99,19 @@ def test_refuses_a_network_of_other_strides(model, saved):
         RED10(filters=4, downsample_at=(1,), weights=saved)
 
 
+def test_refuses_a_network_of_other_skips(model, tmp_path):
+    weights.save(model, tmp_path / "w.npz", {**COMPLETE, "recipe": {"architecture": {"skips": None}}})
+    with pytest.raises(ValueError, match=r"another network: expected architecture={}, received {'skips': None}"):
+        RED10(filters=4, weights=tmp_path / "w.npz")
+    weights.load_file(model, tmp_path / "w.npz", {"skips": None})
+
+
+def test_refuses_a_damaged_keras_file(tmp_path):
+    (tmp_path / "w.keras").write_bytes(b"no zip")
+    with pytest.raises(ValueError, match="w.keras is damaged"):
+        RED10(filters=4, weights=tmp_path / "w.keras")
+
+
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 def test_takes_keras_files(model, tmp_path, suffix):
     path = tmp_path / f"w{suffix}"

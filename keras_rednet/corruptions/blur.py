@@ -14,7 +14,7 @@ class Blur:
     """Convolves an image with a kernel, beyond whose border the outermost pixels go on: Sec. 5.5, Table 10.
 
     Args:
-        kernel: array [kh, kw] with a sum of 1, for instance `disk(7)`; of odd sides, or its middle is the pixel after
+        kernel: array [kh, kw] with a sum of 1, for instance `disk(7)`; of odd sides, or its middle is the pixel before
             the centre.
         sigma_range: of Gaussian noise that is added before rounding, as in `GaussianNoise`.
         quantized: True clips and rounds the result to 8 bits, as the pictures of the literature are stored.
