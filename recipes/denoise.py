@@ -18,7 +18,8 @@ afresh, with `--patch-size 64 --epochs 22`, and RED30 v1 grew from it:
     python -m recipes.train red30-denoise-blind-gray --start-from red20-denoise-blind-gray --learning-rate 5e-4 \
         --epochs 7 --patches-per-image 4 --data bsds500/train t91 --out runs/red30
 
-Gray fast RED10 v1 was trained afresh with `--epochs 16`, 22 minutes on one core.
+Gray fast RED10 v1 was trained afresh with `--epochs 16`, 22 minutes on one core. Colour v3 went on from v2 with
+`--epochs 38`, at the recipe's 1e-3.
 """
 
 import dataclasses
