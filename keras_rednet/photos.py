@@ -127,17 +127,11 @@ class Restorer:
         channels = channels if self.work.task == "denoise" else TASK_CHANNELS[self.work.task]
         if channels not in self.networks:
             with quiet_libraries():
-                model = RED30(self.work.task, level=self._level(channels), channels=channels, downsample_at=(1,))
+                level, scale = self.work.level, self.work.scale
+                level = level if scale is None else taken_level(self.work.task, channels, scale)
+                model = RED30(self.work.task, level=level, channels=channels, downsample_at=(1,))
                 self.networks[channels] = self._on_engine(model)
         return self.networks[channels]
-
-    def _level(self, channels):
-        """Returns the level of the work, or the scale where a network is shipped for just that one: it is better."""
-        fast = {"depth": 30, "task": self.work.task, "filters": 64, "downsample_at": [1], "channels": channels}
-        for record in weights.records().values():
-            if record["network"] == fast | {"level": self.work.scale}:
-                return record["network"]["level"]
-        return self.work.level
 
     def _named(self):
         name = self.work.weights
@@ -169,6 +163,13 @@ def _one_ahead(executor, function, items):
         if len(begun) > 1:
             yield begun.popleft()
     yield from begun
+
+
+def taken_level(task, channels, level):
+    """Returns a level of a task if the fast RED30 of just that one is shipped, which is better, or else "blind"."""
+    wanted = {"depth": 30, "task": task, "level": level, "filters": 64, "downsample_at": [1], "channels": channels}
+    shipped = [record["network"] for record in weights.records().values()]
+    return next((network["level"] for network in shipped if network == wanted), "blind")
 
 
 def named_network(name):

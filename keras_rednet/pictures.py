@@ -61,6 +61,7 @@ def read_picture(path):
             exif = file.getexif()
             orientation = exif.get(ORIENTATION, 1)
             image = file.transpose(TURNS[orientation]) if orientation in TURNS else file.copy()
+            image.info.pop("exif", None)  # it tells the orientation that the file had
             profile = file.info.get("icc_profile") if file.mode != "CMYK" else None
             several = getattr(file, "n_frames", 1) > 1 and file.format != "MPO"  # phones' MPO: a JPEG and more
     except UnidentifiedImageError:

@@ -16,6 +16,7 @@ import numpy as np
 from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.model import TASK_CHANNELS
+from keras_rednet.photos import taken_level
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
 from recipes import contact, tables
@@ -188,12 +189,9 @@ def print_scores(task, folder, *, channels, orientations):
 
 def _taken(experiment):
     """Returns the name of the fast RED30 that `rednet` takes: of just that scale, kernel or overlay, or a blind one."""
-    fast = {"depth": 30, "task": experiment.task, "channels": experiment.channels, "filters": 64, "downsample_at": [1]}
-    shipped = [record["network"] for record in weights.records().values()]
-    level = experiment.network_level
-    if experiment.task in ("denoise", "deblock") or (level != str(level) and fast | {"level": level} not in shipped):
-        level = "blind"
-    return weights.find(level=level, **fast)
+    task, channels, level = experiment.task, experiment.channels, experiment.network_level
+    level = "blind" if task in ("denoise", "deblock") else taken_level(task, channels, level)
+    return weights.find(depth=30, task=task, level=level, channels=channels, filters=64, downsample_at=(1,))
 
 
 def _clean(folder, color):

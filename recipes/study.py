@@ -132,7 +132,7 @@ def study(name, variants, paths, budget, out, result=None):
             continue
         print(variant, flush=True)
         row = {"variant": variant, "budget": spent}
-        row |= _trained(STUDIES[name][variant], paths, budget, Path(out) / name / variant)
+        row |= _trained(STUDIES[name][variant], paths, budget, Path(out) / name / spent / variant)
         _write(result, [*rows, row], list(STUDIES[name]))
 
 

@@ -109,5 +109,5 @@ def test_a_variant_goes_on_from_a_denoiser(photos, tmp_path, monkeypatch):
     study.study("deblock", ["base"], paths, (8, "patches"), tmp_path / "runs", table)
     (row,) = tables.read(table)
     assert row["budget"] == "8 patches"
-    description = json.loads((tmp_path / "runs/deblock/base/0/recipe.json").read_text())
+    description = json.loads((tmp_path / "runs/deblock/8 patches/base/0/recipe.json").read_text())
     assert description["recipe"]["start_from"] == shipped.start_from
