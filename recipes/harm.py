@@ -2,8 +2,8 @@
 
 Restores the clean images of LIVE1 with every shipped network of the fast RED30 and scores the result against them; and,
 for inpainting, says by how many gray levels the pixels change that nothing was drawn over. Writes
-recipes/results/harm.csv, a row per network and kind of input, and the README's table; rows of networks that have not
-changed are kept.
+recipes/results/harm.csv, a row per network, kind of input and image, and the README's table; rows of networks that have
+not changed are kept.
 """
 
 import argparse
@@ -19,7 +19,10 @@ from recipes.experiments import EXPERIMENTS, images
 
 RESULTS = tables.RESULTS / "harm.csv"
 IMAGES = "LIVE1"
-COLUMNS = ("weights", "sha256", "images", "input", "psnr", "lowest_psnr", "mean_change_of_clean_pixels")
+CLEAN = "clean"
+VISIBLE = 40  # dB: below it a change is likely to be seen
+RUN = ("weights", "sha256", "images", "input", "corruption")
+COLUMNS = (*RUN, "image", "psnr", "mean_change_of_clean_pixels")
 
 
 def measure(name, clean):
@@ -27,19 +30,29 @@ def measure(name, clean):
 
     Args:
         name: of shipped weights.
-        clean: list of float32 [h, w, c] images in [0, 1].
+        clean: list of (file name, float32 [h, w, c] in [0, 1]).
     """
-    record = weights.records()[name]
-    model, described = network(name), record["network"]
-    row = {"weights": name, "sha256": record["sha256"], "images": IMAGES}
-    scores = [psnr(image, np.clip(restore(model, image), 0, 1), data_range=1) for image in clean]
-    rows = [row | {"input": "clean", "psnr": f"{np.mean(scores):.2f}", "lowest_psnr": f"{min(scores):.2f}"}]
-    for experiment in EXPERIMENTS:
-        if experiment.task != "inpaint" or not experiment.fits(described):
-            continue
-        changes = [_change(model, image, experiment.corruption, i) for i, image in enumerate(clean)]
-        rows.append(row | {"input": experiment.level, "mean_change_of_clean_pixels": f"{np.mean(changes):.3f}"})
+    model, rows = network(name), []
+    for kind, corruption in _inputs(name).items():
+        for i, (file, image) in enumerate(clean):
+            row = dict.fromkeys(COLUMNS, "") | _run(name, kind, corruption) | {"image": file}
+            if corruption is None:
+                row["psnr"] = f"{psnr(image, np.clip(restore(model, image), 0, 1), data_range=1):.2f}"
+            else:
+                row["mean_change_of_clean_pixels"] = f"{_change(model, image, corruption, i):.3f}"
+            rows.append(row)
     return rows
+
+
+def _inputs(name):
+    """Returns {kind: corruption or None} of what a shipped network is fed."""
+    described = weights.records()[name]["network"]
+    drawn = {run.level: run.corruption for run in EXPERIMENTS if run.task == "inpaint" and run.fits(described)}
+    return {CLEAN: None} | drawn
+
+
+def _run(name, kind, corruption):
+    return dict(zip(RUN, (name, weights.records()[name]["sha256"], IMAGES, kind, repr(corruption)), strict=True))
 
 
 def _change(model, clean, corruption, number):
@@ -58,8 +71,8 @@ def main(arguments=None):
     for name, record in sorted(weights.records().items()):
         described = record["network"]
         if (described["depth"], described["downsample_at"]) == (30, [1]):
-            rows += _kept(name, record) or measure(name, _clean(options.data, record))
-            print(*rows[-1].values(), flush=True)
+            rows += _kept(name) or measure(name, list(images(options.data, IMAGES, record["recipe"]["color"])))
+            print(table(rows).splitlines()[-1], flush=True)
     with written_whole(RESULTS) as path, path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -70,25 +83,28 @@ def main(arguments=None):
 def table(rows):
     """Returns the README's table, in Markdown."""
     lines = [
-        "| network | a clean photograph, before to after, in dB: mean | lowest | clean pixels beside what was drawn, "
-        "gray levels |",
-        "|---|---|---|---|",
+        f"| network | a clean photograph, before to after, in dB: median | lowest | under {VISIBLE} dB | clean pixels "
+        "beside what was drawn, gray levels |",
+        "|---|---|---|---|---|",
     ]
     for name in dict.fromkeys(row["weights"] for row in rows):
-        clean, *drawn = (row for row in rows if row["weights"] == name)
-        changes = ", ".join(f"{row['input']}: {float(row['mean_change_of_clean_pixels']):.2f}" for row in drawn)
-        lines.append(f"| {name} | {clean['psnr']} | {clean['lowest_psnr']} | {changes} |")
+        values = {}
+        for row in rows:
+            if row["weights"] == name:
+                values.setdefault(row["input"], []).append(float(row["psnr"] or row["mean_change_of_clean_pixels"]))
+        clean = values.pop(CLEAN)
+        seen = f"{sum(score < VISIBLE for score in clean)} of {len(clean)}"
+        changes = ", ".join(f"{kind}: {np.mean(levels):.2f}" for kind, levels in values.items())
+        lines.append(f"| {name} | {np.median(clean):.1f} | {min(clean):.1f} | {seen} | {changes} |")
     return "\n".join(lines)
 
 
-def _kept(name, record):
-    """Returns the rows that are there of the same weights."""
-    same = name, record["sha256"]
-    return [row for row in tables.read(RESULTS) if (row["weights"], row["sha256"]) == same]
-
-
-def _clean(data, record):
-    return [image for _, image in images(data, IMAGES, record["recipe"]["color"])]
+def _kept(name):
+    """Returns the rows that are there of the same weights and inputs."""
+    rows = [row for row in tables.read(RESULTS) if row["weights"] == name]
+    wanted = [_run(name, kind, corruption) for kind, corruption in _inputs(name).items()]
+    found = [{key: row.get(key) for key in RUN} for row in rows]
+    return rows if all(run in found for run in wanted) and all(run in wanted for run in found) else []
 
 
 if __name__ == "__main__":

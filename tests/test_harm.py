@@ -3,6 +3,7 @@ import functools
 import shutil
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from keras_rednet import psnr, restore, weights
@@ -23,13 +24,13 @@ def test_measures_what_changes(tmp_path, photos, monkeypatch):
     harm.main(["--data", str(tmp_path)])
     with (tmp_path / "harm.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["input"] for row in rows] == ["clean", "clean", "text 10", "text 20"]
-    for row in rows[:2]:
-        clean = [np.asarray(Image.open(tmp_path / "live1" / f"{i}.png")).astype(np.float32) / 255 for i in range(2)]
-        scores = [psnr(i, np.clip(restore(network(row["weights"]), i), 0, 1), data_range=1) for i in clean]
-        assert abs(float(row["psnr"]) - np.mean(scores)) < 0.01
-        assert abs(float(row["lowest_psnr"]) - min(scores)) < 0.01
-    assert all(0 < float(row["mean_change_of_clean_pixels"]) < 5 for row in rows[2:])
+    kinds = [row["input"] for row in rows]
+    assert kinds == ["clean"] * 4 + ["text 10"] * 2 + ["text 20"] * 2
+    for row in rows[:4]:
+        clean = np.asarray(Image.open(tmp_path / "live1" / row["image"])).astype(np.float32) / 255
+        restored = np.clip(restore(network(row["weights"]), clean), 0, 1)
+        assert float(row["psnr"]) == pytest.approx(psnr(clean, restored, data_range=1), abs=0.01)
+    assert all(0 < float(row["mean_change_of_clean_pixels"]) < 5 for row in rows[4:])
     assert harm.table(rows) in (tmp_path / "README.md").read_text()
 
 
@@ -44,14 +45,15 @@ def test_keeps_the_rows_of_the_same_weights(tmp_path, photos, monkeypatch):
     measured = path.read_text()
     psnr_column = harm.COLUMNS.index("psnr")
     header, row = (line.split(",") for line in measured.splitlines())
-    row[psnr_column] = "kept"
+    row[psnr_column] = "12.34"
     path.write_text(",".join(header) + "\n" + ",".join(row) + "\n")
     harm.main(["--data", str(tmp_path)])
-    assert "kept" in path.read_text()
-    row[harm.COLUMNS.index("sha256")] = "other weights"
-    path.write_text(",".join(header) + "\n" + ",".join(row) + "\n")
-    harm.main(["--data", str(tmp_path)])
-    assert path.read_text() == measured
+    assert ",12.34," in path.read_text()
+    for column in ("sha256", "corruption"):
+        changed = dict(zip(harm.COLUMNS, row, strict=True)) | {column: "another"}
+        path.write_text(",".join(header) + "\n" + ",".join(changed.values()) + "\n")
+        harm.main(["--data", str(tmp_path)])
+        assert path.read_text() == measured
 
 
 def test_the_readme_has_the_table():
@@ -59,14 +61,23 @@ def test_the_readme_has_the_table():
 
 
 def test_the_table_has_a_line_for_each_network():
+    scores = {
+        ("a", "clean"): (41, 31, 60),
+        ("b", "clean"): (50, 42),
+        ("b", "text 10"): (0.4, 0.44),
+        ("b", "text 20"): (3,),
+    }
     rows = [
-        {"weights": "a", "input": "clean", "psnr": "40.00", "lowest_psnr": "31.00"},
-        {"weights": "b", "input": "clean", "psnr": "50.00", "lowest_psnr": "42.00"},
-        {"weights": "b", "input": "text 10", "mean_change_of_clean_pixels": "0.416"},
-        {"weights": "b", "input": "text 20", "mean_change_of_clean_pixels": "0.3"},
+        {"weights": name, "input": kind, "psnr": "", "mean_change_of_clean_pixels": ""}
+        | {"psnr" if kind == "clean" else "mean_change_of_clean_pixels": str(score)}
+        for (name, kind), values in scores.items()
+        for score in values
     ]
     lines = harm.table(rows).splitlines()
-    assert lines[2:] == ["| a | 40.00 | 31.00 |  |", "| b | 50.00 | 42.00 | text 10: 0.42, text 20: 0.30 |"]
+    assert lines[2:] == [
+        "| a | 41.0 | 31.0 | 1 of 3 |  |",
+        "| b | 46.0 | 42.0 | 0 of 2 | text 10: 0.42, text 20: 3.00 |",
+    ]
 
 
 def _write_here(monkeypatch, folder):
