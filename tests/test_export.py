@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import ai_edge_litert
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -140,6 +141,7 @@ NAME = "red10-fast-denoise-blind-gray-v3"
 @pytest.fixture
 def shipped(photos, tmp_path, monkeypatch):
     """A network that is shipped as NAME, and two photographs that are Set12; returns the folder of the data."""
+    keras.utils.set_random_seed(2)  # by which 8 bits cost something that three digits show
     model = RED10(downsample_at=(1,), weights=None)
     last = model.get_layer("deconv5")
     last.set_weights([np.random.default_rng(0).normal(0, 0.003, array.shape) for array in last.get_weights()])
