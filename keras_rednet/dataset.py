@@ -21,6 +21,7 @@ from keras_rednet import geometry
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 COLORS = {"gray": 1, "luminance": 1, "rgb": 3}
 BICUBIC = Image.Resampling.BICUBIC
+GRAIN_REACH = 3  # pixels, of the filter that makes grain soft
 MIXED_IMAGES = 64  # images whose patches are interleaved, so that a batch shows many
 
 
@@ -180,6 +181,7 @@ def training_patches(
     seed,
     scale_range=(1.0, 1.0),
     contrast_range=(1.0, 1.0),
+    grain_range=(0.0, 0.0),
     shard=(0, 1),
 ):
     """Yields one epoch of (corrupted, clean) batches: random crops, one of eight orientations each, then corrupted.
@@ -199,6 +201,10 @@ def training_patches(
         contrast_range: pair 0 < low <= high <= 16: the contrast of each patch, about its mean, is multiplied by a
             factor drawn from it, evenly in its logarithm; then the patch is clipped and rounded to 8 bits. Letters on a
             screen have more contrast than photographs have.
+        grain_range: pair 0 <= low <= high <= 16: film grain or a sensor's noise is added to each clean patch, which
+            then counts as clean: of a standard deviation drawn evenly from it, in 8-bit units, and as soft as a
+            Gaussian of 0 to 1 pixels makes it. Enlarged photographs have lost the grain that other blurred
+            backgrounds have.
         shard: pair (i, n): of every batch the part of process i of n, which decodes only its own images. Together the
             parts are the batch of a single process, where n divides the number of images and `MIXED_IMAGES`; every
             process gets as many batches as the others.
@@ -207,12 +213,13 @@ def training_patches(
         tf.data.Dataset of float32 pairs [batch_size / n, patch_size, patch_size, c].
 
     Raises:
-        ValueError: an unknown colour, a bad scale range, or a batch that n does not divide. While it runs:
+        ValueError: an unknown colour, a bad range, or a batch that n does not divide. While it runs:
             tf.errors.InvalidArgumentError for an image that is too small.
     """
     check_color(color)
     _check_range("scale_range", scale_range)
     _check_range("contrast_range", contrast_range)
+    _check_range("grain_range", grain_range, zero=True)
     process, processes = shard
     if batch_size % processes:
         raise ValueError(
@@ -249,6 +256,7 @@ def training_patches(
         crop_seed, orientation_seed, corruption_seed = tf.unstack(tf.random.split(patch_seed, 3))
         patch = tf.image.stateless_random_crop(image, [patch_size, patch_size, channels], crop_seed)
         patch = _with_contrast(patch, contrast_range, tf.random.fold_in(patch_seed, 3))
+        patch = _with_grain(patch, grain_range, tf.random.fold_in(patch_seed, 4))
         return _orient_randomly(patch, orientation_seed), corruption_seed
 
     def corrupt(patch, corruption_seed):
@@ -266,9 +274,10 @@ def training_patches(
     return pairs.batch(batch_size // processes, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _check_range(name, pair):
-    if not (len(pair) == 2 and 0 < pair[0] <= pair[1] <= 16):
-        raise ValueError(f"`{name}` must be a pair 0 < low <= high <= 16. Received: {name}={pair!r}.")
+def _check_range(name, pair, *, zero=False):
+    if not (len(pair) == 2 and 0 <= pair[0] <= pair[1] <= 16 and (zero or pair[0])):
+        limit = "<=" if zero else "<"
+        raise ValueError(f"`{name}` must be a pair 0 {limit} low <= high <= 16. Received: {name}={pair!r}.")
 
 
 def _factor(seed, pair):  # float32 scalar
@@ -282,6 +291,22 @@ def _with_contrast(patch, contrast_range, seed):  # uint8
     values = tf.cast(patch, tf.float32)
     mean = tf.reduce_mean(values)
     return tf.cast(tf.round(tf.clip_by_value(mean + factor * (values - mean), 0, 255)), tf.uint8)
+
+
+def _with_grain(patch, grain_range, seed):  # uint8
+    if tuple(grain_range) == (0, 0):
+        return patch
+    sigma_seed, softness_seed, grain_seed = tf.unstack(tf.random.split(seed, 3))
+    sigma = tf.random.stateless_uniform([], sigma_seed, *map(float, grain_range))
+    softness = tf.random.stateless_uniform([], softness_seed, 0.1, 1)
+    size, _, channels = patch.shape
+    taps = tf.exp(-(tf.range(-GRAIN_REACH, GRAIN_REACH + 1, dtype=tf.float32) ** 2) / (2 * softness**2))
+    taps /= tf.norm(taps)  # what is added up keeps its standard deviation
+    grain = tf.random.stateless_normal([channels, size + 2 * GRAIN_REACH, size + 2 * GRAIN_REACH, 1], grain_seed)
+    grain = tf.nn.conv2d(grain, tf.reshape(taps, [-1, 1, 1, 1]), 1, "VALID")
+    grain = tf.nn.conv2d(grain, tf.reshape(taps, [1, -1, 1, 1]), 1, "VALID")
+    grainy = tf.cast(patch, tf.float32) + sigma * tf.transpose(grain[..., 0], [1, 2, 0])
+    return tf.cast(tf.round(tf.clip_by_value(grainy, 0, 255)), tf.uint8)
 
 
 def _resized(image, factor, smallest):  # uint8 [h, w, c]

@@ -23,6 +23,7 @@ class Recipe:
         patches_per_image: patches from each image in an epoch; an epoch ends with a backup.
         scale_range: by how much images are resized before patches are cut, see `dataset.training_patches`.
         contrast_range: by how much the contrast of patches changes, see there too.
+        grain_range: of the grain that clean patches get, see there too.
         batch_size: patches per step.
         epochs: length of the run; the cosine schedule ends there.
         learning_rate: of Adam, after the warm-up.
@@ -53,6 +54,7 @@ class Recipe:
     patches_per_image: int = 8
     scale_range: tuple = (1.0, 1.0)
     contrast_range: tuple = (1.0, 1.0)
+    grain_range: tuple = (0.0, 0.0)
     batch_size: int = 4
     epochs: int = 28
     learning_rate: float = 1e-3

@@ -18,6 +18,7 @@ import importlib.metadata
 import json
 import subprocess
 import time
+import warnings
 import zlib
 from pathlib import Path
 
@@ -41,6 +42,8 @@ VALIDATION_EVERY = 20  # every 20th image, by name, is held out of training
 VALIDATION_IMAGES = 8  # of those are scored during training
 VALIDATION_CROP = 240  # pixels, centred: seconds instead of minutes
 NUMBERS = {"epochs": int, "patch_size": int, "batch_size": int, "patches_per_image": int, "learning_rate": float}
+PRECISIONS = ("mixed_bfloat16", "float32")
+BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # what processors that compute with it call that in /proc/cpuinfo
 MEASURED_STEPS = 10
 REVIVAL_PATCHES = 128  # tell which feature maps of earlier weights are dead
 
@@ -78,6 +81,12 @@ def train(recipe, training, validation, out):
         ValueError: `out` holds another recipe's run.
     """
     dataset.keep_tensorflow_off_gpus()
+    if recipe.precision == "mixed_bfloat16" and emulates_bfloat16():
+        warnings.warn(
+            "This processor has no bfloat16 arithmetic, so steps take many times as long as in float32 (16 times on an "
+            "AMD EPYC with AVX2 only). Start a new run with --precision float32.",
+            stacklevel=2,
+        )
     if not isinstance(training, dataset.Images):
         training = dataset.usable(training, patch_size=recipe.patch_size)
     out = Path(out)
@@ -135,6 +144,7 @@ def _patches(recipe, images, epoch, shard):
         batch_size=recipe.batch_size,
         scale_range=recipe.scale_range,
         contrast_range=recipe.contrast_range,
+        grain_range=recipe.grain_range,
         epoch=epoch,
         seed=recipe.seed,
         shard=shard,
@@ -343,6 +353,14 @@ def compiles():
     return False if keras.backend.backend() == "tensorflow" and not tf.config.list_physical_devices("GPU") else "auto"
 
 
+def emulates_bfloat16(processor="/proc/cpuinfo"):
+    """Tells whether Keras would compute bfloat16 on a CPU that cannot; False where the processor tells nothing."""
+    if keras.backend.backend() != "tensorflow" or tf.config.list_physical_devices("GPU"):
+        return False
+    flags = Path(processor).read_text().split() if Path(processor).exists() else []
+    return bool(flags) and not BFLOAT16 & set(flags)
+
+
 def _clean_crops(paths, color):
     crops = []
     for path in paths[:VALIDATION_IMAGES]:
@@ -439,6 +457,7 @@ def main(arguments=None, program="python -m recipes.train"):
     for name, kind in NUMBERS.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=kind, metavar="NUMBER", help="instead of the recipe's")
+    parser.add_argument("--precision", choices=PRECISIONS, help="instead of the recipe's")
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, to train on several machines")
     parser.add_argument("--processes", type=int, default=1, metavar="NUMBER", help="that train together")
     parser.add_argument("--process", type=int, default=0, metavar="NUMBER", help="of this one, from 0")
@@ -446,7 +465,7 @@ def main(arguments=None, program="python -m recipes.train"):
     options = parser.parse_args(arguments)
     if (options.coordinator is None) != (options.processes == 1):
         parser.error("--coordinator and --processes belong together")
-    names = ("start_from", *NUMBERS)
+    names = ("start_from", "precision", *NUMBERS)
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     recipe = dataclasses.replace(RECIPES[options.recipe], **changes)
     together = contextlib.nullcontext()

@@ -80,11 +80,17 @@ def test_scales_are_drawn_evenly_in_their_logarithm(photos, monkeypatch):
     assert abs(logarithms.std() - 4 / 12**0.5) < 0.25
 
 
-@pytest.mark.parametrize("pair", [(0, 1), (0.5, 17), (0.9, 0.5), (0.5,)])
-@pytest.mark.parametrize("name", ["scale_range", "contrast_range"])
-def test_refuses_a_bad_range(photos, name, pair):
-    with pytest.raises(ValueError, match=f"`{name}` must be a pair 0 < low <= high <= 16. Received: {name}="):
+@pytest.mark.parametrize("pair", [(-1, 1), (0.5, 17), (0.9, 0.5), (0.5,)])
+@pytest.mark.parametrize(("name", "limit"), [("scale_range", "<"), ("contrast_range", "<"), ("grain_range", "<=")])
+def test_refuses_a_bad_range(photos, name, limit, pair):
+    with pytest.raises(ValueError, match=f"`{name}` must be a pair 0 {limit} low <= high <= 16. Received: {name}="):
         patches(photos, **{name: pair})
+
+
+@pytest.mark.parametrize("name", ["scale_range", "contrast_range"])
+def test_refuses_a_factor_of_zero(photos, name):
+    with pytest.raises(ValueError, match=f"`{name}` must be a pair 0 < low"):
+        patches(photos, **{name: (0, 1)})
 
 
 def test_the_contrast_of_a_patch_grows_about_its_mean(photos):
@@ -100,6 +106,33 @@ def test_contrasts_differ_between_patches(photos):
     ratios = np.concatenate(drawn).std(axis=(1, 2, 3)) / np.concatenate(plain).std(axis=(1, 2, 3))
     assert ratios.min() < 0.8
     assert ratios.max() > 1.1
+
+
+@pytest.mark.parametrize("color", ["gray", "rgb"])
+def test_grain_of_the_strength_drawn_is_part_of_the_clean_patch(photos, color):
+    options = {"color": color, "patch_size": 32, "contrast_range": (0.2, 0.2)}
+    plain, grainy = (list(patches(photos, grain_range=(g, g), **options)) for g in (0, 4))
+    for (noisy_before, before), (noisy_after, after) in zip(plain, grainy, strict=True):
+        np.testing.assert_allclose(noisy_after - after, noisy_before - before, atol=1e-6)
+        grain = 255 * (after - before).numpy()
+        assert 3 < grain.std() < 5
+        assert abs(grain.mean()) < 0.5
+        patch = grain.reshape(4, -1)
+        assert np.abs(np.corrcoef(patch) - np.eye(4)).max() < 0.2  # each patch has its own
+    assert digest(patches(photos, grain_range=(0, 4))) == digest(patches(photos, grain_range=(0, 4)))
+
+
+def test_grain_is_drawn_from_sharp_to_soft_and_of_all_strengths(photos):
+    plain, grainy = (
+        np.concatenate([clean for _, clean in patches(photos, grain_range=(0, g), contrast_range=(0.2, 0.2))])
+        for g in (0, 8)
+    )
+    grain = 255 * (grainy - plain)
+    steps = np.diff(grain, axis=1).std(axis=(1, 2, 3)) / grain.std(axis=(1, 2, 3))  # of white noise 1.41
+    assert steps.min() < 1
+    assert steps.max() > 1.2
+    assert grain.std(axis=(1, 2, 3)).min() < 2
+    assert grain.std(axis=(1, 2, 3)).max() > 5
 
 
 def test_same_epoch_same_patches_other_epoch_other_patches(photos):
