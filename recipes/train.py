@@ -43,7 +43,7 @@ VALIDATION_IMAGES = 8  # of those are scored during training
 VALIDATION_CROP = 240  # pixels, centred: seconds instead of minutes
 NUMBERS = {"epochs": int, "patch_size": int, "batch_size": int, "patches_per_image": int, "learning_rate": float}
 PRECISIONS = ("mixed_bfloat16", "float32")
-BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # what processors that compute with it call that in /proc/cpuinfo
+BFLOAT16 = {"avx512f", "avx_ne_convert", "bf16"}  # in /proc/cpuinfo; oneDNN has no fast bfloat16 without one of these
 MEASURED_STEPS = 10
 REVIVAL_PATCHES = 128  # tell which feature maps of earlier weights are dead
 
@@ -83,7 +83,7 @@ def train(recipe, training, validation, out):
     dataset.keep_tensorflow_off_gpus()
     if recipe.precision == "mixed_bfloat16" and emulates_bfloat16():
         warnings.warn(
-            "This processor has no bfloat16 arithmetic, so steps take many times as long as in float32 (16 times on an "
+            "This processor is no match for bfloat16: steps take many times as long as in float32 (16 times on an "
             "AMD EPYC with AVX2 only). Start a new run with --precision float32.",
             stacklevel=2,
         )
@@ -354,7 +354,7 @@ def compiles():
 
 
 def emulates_bfloat16(processor="/proc/cpuinfo"):
-    """Tells whether Keras would compute bfloat16 on a CPU that cannot; False where the processor tells nothing."""
+    """Tells whether Keras would compute bfloat16 on a CPU that is slow at it; False where it tells nothing."""
     if keras.backend.backend() != "tensorflow" or tf.config.list_physical_devices("GPU"):
         return False
     flags = Path(processor).read_text().split() if Path(processor).exists() else []

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -178,6 +179,27 @@ def test_trains_on_a_tensorflow_data_set(photos, tmp_path):
     images = dataclasses.replace(dataset.from_files(dataset.list_images(photos)), name="photos train image")
     train.train(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), images, train.split([photos])[1], tmp_path)
     assert json.loads((tmp_path / "weights.json").read_text())["training_images"] == "photos train image"
+
+
+@pytest.mark.parametrize(
+    ("flags", "slow"),
+    [("fpu avx avx2 fma", True), ("fpu avx2 avx512f", False), ("asimd bf16 sve", False), ("", False), (None, False)],
+)
+def test_tells_on_which_processors_bfloat16_is_slow(tmp_path, flags, slow):
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n" if flags else "")
+    assert train.emulates_bfloat16(tmp_path / "cpuinfo") is slow
+
+
+@pytest.mark.parametrize(("precision", "warned"), [("mixed_bfloat16", True), ("float32", False)])
+def test_warns_of_a_slow_precision_and_takes_another(photos, tmp_path, monkeypatch, precision, warned):
+    monkeypatch.setattr(train, "emulates_bfloat16", lambda: True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        name = "red10-fast-denoise-blind-gray"
+        train.main([name, "--smoke", "--precision", precision, "--data", str(photos), "--out", str(tmp_path)])
+    assert any("--precision float32" in str(warning.message) for warning in caught) == warned
+    assert json.loads((tmp_path / "recipe.json").read_text())["recipe"]["precision"] == precision
 
 
 def test_a_folder_holds_one_run_only(photos, tmp_path):
