@@ -48,6 +48,7 @@ BLIND = Recipe(
 # Most noisy photographs are JPEGs, which store colour at half the resolution and so leave noise whose colour is blotchy
 # and of less strength than its luminance: a network that knows white noise only takes it for detail and keeps it.
 STORED = Sometimes(JpegCompression((70, 98), random_grid=True), 0.25)
+AS_JPEG = {"30 as JPEG": Sequence((NOISE[30], JpegCompression((90, 90))))}  # scored, beside white noise
 BLIND_COLOR = dataclasses.replace(BLIND, channels=3, color="rgb", corruption=Sequence((BLIND.corruption, STORED)))
 FIXED = [
     dataclasses.replace(BLIND, level=sigma, corruption=noise, validation={f"sigma {sigma}": noise})

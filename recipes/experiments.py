@@ -68,6 +68,8 @@ def _experiments():
     for sigma, noise in denoise.NOISE.items():
         yield Experiment("denoise", str(sigma), sigma, 1, noise, (Protocol(color="gray"),), gray)
         yield Experiment("denoise", str(sigma), sigma, 3, noise, (Protocol(color="rgb"),), color)
+    for level, noise in denoise.AS_JPEG.items():
+        yield Experiment("denoise", level, "blind", 3, noise, (Protocol(color="rgb"),), color)
     for scale, resample in super_resolution.SCALES.items():
         paper = Protocol(color="luminance", multiple=scale)
         protocols = paper, dataclasses.replace(paper, shave=scale)
