@@ -1,7 +1,7 @@
 """Times the shipped networks and draws PSNR against time: `python -m recipes.speed`.
 
 Writes recipes/results/speed.csv (milliseconds per megapixel of `restore`, in memory, on this machine) and
-recipes/results/speed.png, for denoising gray images of BSD68 at sigma 30. The machine should do nothing else meanwhile.
+recipes/results/speed.png, for denoising gray images of Set12 at sigma 30. The machine should do nothing else meanwhile.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from recipes.evaluate import network
 SIZE = (480, 640)
 RUNS = 5
 COLUMNS = ("weights", "orientations", "ms_per_megapixel", "height", "width", "processor", "cores")
-SHOWN = ("denoise", "BSD68", "30")  # task, images, level
+SHOWN = ("denoise", "Set12", "30")  # task, images, level
 # Milliseconds for 160x240 pixels on two server cores, in PyTorch (FFDNet) and C (BM3D): other programs, another day.
 OTHERS = {"FFDNet": 24, "BM3D": 858}
 
