@@ -141,6 +141,14 @@ def test_same_epoch_same_patches_other_epoch_other_patches(photos):
     assert not set(digest(patches(photos, seed=1))) & set(digest(patches(photos, seed=2)))
 
 
+@pytest.mark.parametrize("seed", [0, 5])
+def test_tensorflows_global_seed_changes_nothing(photos, seed):
+    expected = digest(patches(photos))
+    tf.random.set_seed(seed)
+    assert digest(patches(photos)) == expected
+    assert tf.random.uniform([]) == (tf.random.set_seed(seed) or tf.random.uniform([]))  # nor is it changed
+
+
 def test_the_epoch_is_read_when_it_begins(photos):
     images = dataset.from_files(dataset.list_images(photos))
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
