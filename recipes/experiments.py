@@ -69,7 +69,7 @@ def _experiments():
         yield Experiment("denoise", str(sigma), sigma, 1, noise, (Protocol(color="gray"),), gray)
         yield Experiment("denoise", str(sigma), sigma, 3, noise, (Protocol(color="rgb"),), color)
     for level, noise in denoise.AS_JPEG.items():
-        yield Experiment("denoise", level, "blind", 3, noise, (Protocol(color="rgb"),), color)
+        yield Experiment("denoise", level, "jpeg", 3, noise, (Protocol(color="rgb"),), color)
     for scale, resample in super_resolution.SCALES.items():
         paper = Protocol(color="luminance", multiple=scale)
         protocols = paper, dataclasses.replace(paper, shave=scale)

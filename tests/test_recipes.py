@@ -272,6 +272,7 @@ def test_a_network_for_one_level_must_be_better_than_the_blind_one(tmp_path, pre
         ship.ship(run(70, {"sigma 70": 28.02}))
     assert ship.ship(run(30, {"sigma 30": 28.04})).endswith("denoise-30-gray-v1")
     assert ship.ship(run(30, {"sigma 30": 28.05})).endswith("denoise-30-gray-v2")
+    assert ship.ship(run("jpeg", {"30 as JPEG": 27.0})).endswith("denoise-jpeg-gray-v1")
 
 
 @pytest.mark.parametrize("start", ["gray-v1", "gray", "{pretrained}/gray-v1.npz"])

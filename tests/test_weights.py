@@ -7,9 +7,11 @@ import keras
 import numpy as np
 import pytest
 from conftest import RECORD
+from PIL import Image
 from test_model import with_random_weights
 
-from keras_rednet import RED10, RED30, REDNet, weights
+from keras_rednet import RED10, RED30, REDNet, psnr, restore, weights
+from recipes.demo import SAMPLE
 from recipes.recipe import BUILDERS
 
 COMPLETE = {**RECORD, "validation_psnr": {"sigma 30": 27.5}}
@@ -169,6 +171,19 @@ def test_shipped_weights_load_and_have_their_record(name):
     weights.load(fresh, name)
     for before, after in zip(model.get_weights(), fresh.get_weights(), strict=True):
         np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+def test_the_denoiser_for_jpegs_removes_noise_that_a_jpeg_stores(tmp_path, subsampling):
+    with Image.open(SAMPLE) as image:
+        clean = image.convert("RGB").crop((128, 64, 256, 192))
+    noise = 25 * np.random.default_rng(0).standard_normal((128, 128, 3))
+    noisy = Image.fromarray(np.rint(np.clip(clean + noise, 0, 255)).astype(np.uint8))
+    noisy.save(tmp_path / "noisy.jpg", quality=90, subsampling=subsampling)
+    with Image.open(tmp_path / "noisy.jpg") as stored:
+        restored = restore(RED30(task="denoise", level="jpeg", channels=3, downsample_at=(1,)), stored)
+        before, after = (psnr(np.asarray(clean), np.asarray(image), data_range=255) for image in (stored, restored))
+    assert after > before + 6
 
 
 def test_every_file_has_a_record():
