@@ -53,7 +53,8 @@ def trials(metadata):
         "deblur": ("LIVE1", deblur.BLURS),
         "inpaint": ("LIVE1", inpaint.TEXT.validation | inpaint.SCRATCH.validation),
     }[task]
-    chosen = {key: value for key, value in corruptions.items() if level in ("blind", "jpeg") or str(level) in key.split()}
+    every = level in ("blind", "jpeg")
+    chosen = {key: value for key, value in corruptions.items() if every or str(level) in key.split()}
     for key, corruption in chosen.items():
         scale = int(key.split()[1]) if task == "super_resolution" else 1
         protocol = Protocol(color=color, multiple=scale, shave=scale if scale > 1 else 0, quantized=True)
