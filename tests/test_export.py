@@ -235,3 +235,8 @@ def test_the_page_takes_one_of_the_shipped_networks_for_each_job():
     taken = [record["network"] for name, record in weights.records().items() if fnmatch.fnmatch(name, page.FILES)]
     jobs = sorted((network["task"], network["channels"]) for network in taken)
     assert jobs == [("deblock", 1), ("denoise", 1), ("denoise", 3), ("super_resolution", 1)]
+
+
+@pytest.mark.parametrize(("level", "count"), [("blind", 3), ("jpeg", 3), (10, 1)])
+def test_files_are_compared_at_the_levels_that_their_network_is_for(level, count):
+    assert len(list(parity.trials({"task": "denoise", "color": "rgb", "level": level}))) == count
