@@ -27,7 +27,8 @@ class Work:
     """What is done to every picture.
 
     Args:
-        task, level: as `RED30` takes them.
+        task, level: as `RED30` takes them. Blind denoising takes the network for JPEGs for colour pictures that a lossy
+            file held.
         weights: the name of shipped weights, a run's .npz or a .tflite file; None is the fast RED30 of the task.
         engine: "keras", or "litert", see keras_rednet/litert.py.
         scale, size: for super-resolution, how many times as wide and high, or (height, width) in pixels.
@@ -55,12 +56,13 @@ class Restorer:
 
     def __init__(self, work):
         self.work = work
-        self.networks = {}  # by the pictures' channels, made when the first such picture comes
+        self.networks = {}  # by channels and level, made when the first picture that needs it comes
+        self.named = None
         if work.weights:
             with quiet_libraries():
-                self.networks[1] = self.networks[3] = self._named()
+                self.named = self._named()
         elif work.task != "denoise":
-            self._network(3)  # before any picture is opened: there may be no weights
+            self._network(3, lossy=False)  # before any picture is opened: there may be no weights
         warnings.filterwarnings("ignore", module="PIL")  # of what it reads all the same
         logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it cannot read, it also raises
 
@@ -109,7 +111,7 @@ class Restorer:
 
     def _restored(self, picture):
         image, work = picture.image, self.work
-        network = self._network(_channels(image))
+        network = self._network(_channels(image), picture.lossy) if self.named is None else self.named
         how = {"tile": work.tile, "orientations": work.orientations}
         if work.task != "super_resolution":
             return dataclasses.replace(
@@ -123,15 +125,18 @@ class Restorer:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_picture(target, picture)
 
-    def _network(self, channels):
-        channels = channels if self.work.task == "denoise" else TASK_CHANNELS[self.work.task]
-        if channels not in self.networks:
+    def _network(self, channels, lossy):
+        work, level = self.work, self.work.level
+        channels = channels if work.task == "denoise" else TASK_CHANNELS[work.task]
+        if work.scale is not None:
+            level = taken_level(work.task, channels, work.scale)
+        elif work.task == "denoise" and level == "blind" and lossy:
+            level = taken_level(work.task, channels, "jpeg")
+        if (channels, level) not in self.networks:
             with quiet_libraries():
-                level, scale = self.work.level, self.work.scale
-                level = level if scale is None else taken_level(self.work.task, channels, scale)
-                model = RED30(self.work.task, level=level, channels=channels, downsample_at=(1,))
-                self.networks[channels] = self._on_engine(model)
-        return self.networks[channels]
+                model = RED30(work.task, level=level, channels=channels, downsample_at=(1,))
+                self.networks[channels, level] = self._on_engine(model)
+        return self.networks[channels, level]
 
     def _named(self):
         name = self.work.weights

@@ -22,6 +22,7 @@ SAVE_OPTIONS = {
     ".tiff": {"format": "TIFF", "compression": "raw"},
     ".webp": {"format": "WEBP", "quality": 95},
 }
+LOSSY = ("JPEG", "MPO", "WEBP")
 ORIENTATION = 0x0112  # EXIF tag
 # What a TIFF's tags say of the picture; the others say how its pixels are stored, which is not kept.
 DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298)
@@ -40,11 +41,18 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A decoded picture: `image` (PIL image or uint16 [h, w, 3|4]), its EXIF block and ICC profile (bytes or None)."""
+    """A decoded picture.
+
+    Args:
+        image: PIL image or uint16 [h, w, 3|4].
+        exif, icc_profile: the file's, bytes or None.
+        lossy: whether it was in a JPEG or WebP file, whose noise is no longer white.
+    """
 
     image: object
     exif: bytes | None = None
     icc_profile: bytes | None = None
+    lossy: bool = False
 
 
 def read_picture(path):
@@ -78,7 +86,7 @@ def read_picture(path):
         image = _upright(_decode_png16(path), orientation)
     elif "transparency" in image.info:  # of a single colour, or of those of a palette
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
-    return Picture(image, _exif_bytes(exif, file.format), profile)
+    return Picture(image, _exif_bytes(exif, file.format), profile, file.format in LOSSY)
 
 
 def write_picture(path, picture):
