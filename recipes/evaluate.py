@@ -190,7 +190,7 @@ def print_scores(task, folder, *, channels, orientations):
 def _taken(experiment):
     """Returns the name of the fast RED30 that `rednet` takes: of just that scale, kernel or overlay, or a blind one."""
     task, channels, level = experiment.task, experiment.channels, experiment.network_level
-    level = "blind" if task in ("denoise", "deblock") else taken_level(task, channels, level)
+    level = "blind" if task in ("denoise", "deblock") and level != "jpeg" else taken_level(task, channels, level)
     return weights.find(depth=30, task=task, level=level, channels=channels, filters=64, downsample_at=(1,))
 
 

@@ -42,7 +42,7 @@ class Experiment:
     Args:
         task: of the networks.
         level: as in the tables, "30" or "text 10".
-        network_level: of the networks made for it; blind ones are scored as well.
+        network_level: of the networks made for it; blind ones, and those for noise in JPEGs, are scored as well.
         channels: of the networks.
         corruption: what corrupts the images.
         protocols: tuple of `Protocol`, which differ in what is cut off before scoring.
@@ -59,7 +59,7 @@ class Experiment:
 
     def fits(self, network):
         """Tells whether a network, a dict as in the record of shipped weights, is to be scored."""
-        levels = (self.network_level, "blind")
+        levels = (self.network_level, "blind", "jpeg")
         return (network["task"], network["channels"]) == (self.task, self.channels) and network["level"] in levels
 
 

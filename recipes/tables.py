@@ -158,7 +158,8 @@ def glance():
         place = (images, experiment.level, str(protocol.shave), "1")
         scores = {name: psnr for (name, *where), (psnr, _) in means(experiment.task).items() if tuple(where) == place}
         networks = [name for name in scores if name.startswith("red30-fast-")]
-        network = min(networks, key=lambda name: "-blind-" in name, default=None)
+        made_for = f"-{experiment.network_level}-", "-blind-"
+        network = min(networks, key=lambda name: [level not in name for level in made_for], default=None)
         if network:
             title, level = NAMES[experiment.task]
             what = f"{title}, {level.format(experiment.level)}, {protocol.color}"

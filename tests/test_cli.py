@@ -403,6 +403,7 @@ def test_evaluate_scores_the_shipped_network(photos, capsys):
 @pytest.mark.parametrize(
     ("task", "level", "name"),
     [
+        ("denoise", "30 as JPEG", "denoise-jpeg-color"),
         ("super_resolution", "2", "super-resolution-2-gray"),
         ("deblock", "10", "deblock-blind-gray"),
         ("deblur", "disk", "deblur-disk-color"),

@@ -32,6 +32,16 @@ def test_the_short_table_takes_the_network_of_the_level_and_the_fast_one():
     assert len([line for line in tables.glance().splitlines() if line.startswith("| Denoising, sigma 10, gray |")]) == 1
 
 
+def test_the_short_table_takes_the_network_for_jpegs_for_jpegs_only():
+    scores = {
+        (name.rpartition("-v")[0], level): psnr for (name, _, level, *_), (psnr, _) in tables.means("denoise").items()
+    }
+    for level, title, network in (("30", "sigma 30", "blind"), ("30 as JPEG", "sigma 30 as JPEG", "jpeg")):
+        psnr = scores[f"red30-fast-denoise-{network}-color", level]
+        (line,) = (line for line in tables.glance().splitlines() if line.startswith(f"| Denoising, {title}, rgb |"))
+        assert f"**{psnr:.2f}**" in line
+
+
 @pytest.mark.parametrize("task", evaluate.TASKS)
 def test_results_belong_to_the_shipped_files(task):
     hashes = {"input": ""} | {name: record["sha256"] for name, record in weights.records().items()}
