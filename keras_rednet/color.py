@@ -5,6 +5,8 @@ Images are float32, [h, w, c], in [0, 1]; luminance runs from 16/255 to 235/255,
 
 import numpy as np
 
+OTHER_SPACES = ("CMYK", "LAB")  # modes of Pillow: their ICC profile is not that of the RGB they become
+
 # Rows: Y, Cb, Cr for RGB in [0, 1], in 8-bit steps (ITU-R BT.601).
 YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
 OFFSET = np.array([16.0, 128.0, 128.0]) / 255

@@ -147,7 +147,8 @@ def read_image(file, *, color="rgb"):
         OSError: not an image, or a damaged one.
     """
     check_color(color)
-    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+    # Not by its path, of which Pillow maps sideways TIFFs askew.
+    with io.BytesIO(file) if isinstance(file, bytes) else Path(file).open("rb") as raw, Image.open(raw) as image:
         if image.mode.startswith("I"):  # 16-bit gray: Pillow's own conversion would clip it at 255
             image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
         gray = color == "gray" or (color == "luminance" and image.mode in ("1", "L"))

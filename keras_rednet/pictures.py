@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from keras_rednet.color import OTHER_SPACES
 from keras_rednet.weights import written_whole
 
 SAVE_OPTIONS = {
@@ -63,14 +64,16 @@ def read_picture(path):
         OSError: the file cannot be read.
     """
     try:
-        with Image.open(path) as file:
-            depth16 = _is_16_bit_color(file)
+        with Path(path).open("rb") as raw, Image.open(raw) as file:  # of a path, Pillow maps sideways TIFFs askew
+            depth16 = _is_16_bit_color(file, path)
+            if (depth16 or file.mode.startswith("I")) and "transparency" in file.info:
+                raise ValueError("16 bits with a transparent colour; save it as 16-bit RGBA")
             file.load()
             exif = file.getexif()
             orientation = exif.get(ORIENTATION, 1)
             image = file.transpose(TURNS[orientation]) if orientation in TURNS else file.copy()
             image.info.pop("exif", None)  # it tells the orientation that the file had
-            profile = file.info.get("icc_profile") if file.mode != "CMYK" else None
+            profile = file.info.get("icc_profile") if file.mode not in OTHER_SPACES else None
             several = getattr(file, "n_frames", 1) > 1 and file.format != "MPO"  # phones' MPO: a JPEG and more
     except UnidentifiedImageError:
         raise ValueError(f"{path}: not a picture that Pillow can read.") from None
@@ -131,9 +134,9 @@ def check_format(path, image):
         raise ValueError(f"{path}: {file_format} cannot hold {kind}; choose {' or '.join(formats)}.")
 
 
-def _is_16_bit_color(file):
+def _is_16_bit_color(file, path):
     if file.format == "PNG":
-        with Path(file.filename).open("rb") as raw:
+        with Path(path).open("rb") as raw:
             header = raw.read(26)
         depth, color_type = header[24:26]  # of IHDR
         if depth == 16 and color_type == 4:

@@ -132,7 +132,8 @@ def _upscale_pil(model, image, size, **options):
 
 
 def _with_metadata(restored, image):
-    restored.info = {key: value for key, value in image.info.items() if key in ("dpi", "exif", "icc_profile")}
+    kept = ("dpi", "exif") if image.mode in colors.OTHER_SPACES else ("dpi", "exif", "icc_profile")
+    restored.info = {key: value for key, value in image.info.items() if key in kept}
     return restored
 
 

@@ -1,10 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tifffile
 from PIL import Image, ImageCms
 
-from keras_rednet.pictures import ORIENTATION, Picture, read_picture, write_picture
+from keras_rednet import RED10, restore
+from keras_rednet.dataset import read_image
+from keras_rednet.pictures import ORIENTATION, Picture, _chunk, read_picture, write_picture
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -120,6 +124,22 @@ def test_turns_pictures_the_right_way_up(tmp_path, orientation, depth):
         assert written.getexif()[0x010F] == "Camera maker"
 
 
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16", "RGB"])
+def test_a_sideways_tiff_is_read_like_a_compressed_one(tmp_path, mode, orientation):
+    image = Image.fromarray(pixels(20, 30, dtype="uint16" if mode == "I;16" else "uint8"))
+    image = image if mode == "I;16" else image.convert("RGB").convert(mode)
+    block = Image.Exif()
+    block[ORIENTATION] = orientation
+    for name, options in (("raw", {}), ("packed", {"compression": "tiff_lzw"})):
+        image.save(tmp_path / f"{name}.tif", exif=block.tobytes(), **options)
+    raw, packed = (read_picture(tmp_path / f"{name}.tif").image for name in ("raw", "packed"))
+    assert raw.size == (20, 30)
+    np.testing.assert_array_equal(np.asarray(raw), np.asarray(packed))
+    raw, packed = (read_image(tmp_path / f"{name}.tif", color="gray") for name in ("raw", "packed"))
+    np.testing.assert_array_equal(raw, packed)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
 def test_refuses_what_is_no_picture(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
@@ -162,6 +182,28 @@ def test_reads_the_photograph_of_a_phones_mpo(tmp_path):
     frames = [Image.fromarray(pixels(20, 20, 3)) for _ in range(2)]
     frames[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=frames[1:])
     assert read_picture(tmp_path / "a.jpg").image.size == (20, 20)
+
+
+@pytest.mark.parametrize(("name", "mode"), [("a.jpg", "CMYK"), ("a.tif", "LAB")])
+def test_a_profile_of_other_colors_than_rgb_is_left_out(tmp_path, name, mode):
+    image = Image.fromarray(pixels(20, 20, 4) if mode == "CMYK" else pixels(20, 20, 3), mode)
+    image.save(tmp_path / name, icc_profile=PROFILE)
+    picture = read_picture(tmp_path / name)
+    restored = restore(RED10(channels=3, filters=4, weights=None), picture.image)
+    write_picture(tmp_path / "b.png", dataclasses.replace(picture, image=restored))
+    with Image.open(tmp_path / "b.png") as written:
+        assert written.mode == "RGB"
+        assert "icc_profile" not in written.info
+
+
+@pytest.mark.parametrize("color_type", [0, 2])  # gray, RGB
+def test_refuses_16_bits_with_a_transparent_color(tmp_path, color_type):
+    encoded = tf.io.encode_png(pixels(9, 9, 1 + color_type, dtype="uint16")).numpy()
+    transparent = bytes(2 + 2 * color_type)
+    chunk = _chunk(b"tRNS", transparent)
+    (tmp_path / "a.png").write_bytes(encoded[:33] + chunk + encoded[33:])
+    with pytest.raises(ValueError, match=r"a.png: .*16 bits with a transparent colour; save it as 16-bit RGBA"):
+        read_picture(tmp_path / "a.png")
 
 
 def test_metadata_too_long_for_a_format_is_a_value_error(tmp_path):
