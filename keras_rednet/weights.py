@@ -65,6 +65,8 @@ def load(model, name):
 def load_file(model, path, architecture=None):
     """Puts the weights of a file into `model`: a `.npz` of `save`, or `.weights.h5` or `.keras` of the same network.
 
+    A `.weights.h5` does not tell where its network was down-sampled: that it is the same is not checked.
+
     Args:
         model: a RED-Net.
         path: of the file.
@@ -81,22 +83,15 @@ def load_file(model, path, architecture=None):
         )
     if path.suffix == ".npz":
         record = read_record(path) if path.with_suffix(".json").exists() else {}
-        strides = record.get("downsample_at", _downsample_at(model))
-        if strides != _downsample_at(model):  # the arrays have the same shapes
-            raise ValueError(
-                f"{path} holds the weights of another network: expected downsample_at={_downsample_at(model)}, "
-                f"received {strides}."
-            )
-        expected, received = architecture or {}, record.get("recipe", {}).get("architecture") or {}
-        if expected != received:  # so do these
-            raise ValueError(
-                f"{path} holds the weights of another network: expected architecture={expected}, received {received}."
-            )
+        _require(path, "downsample_at", _downsample_at(model), record.get("downsample_at", _downsample_at(model)))
+        _require(path, "architecture", architecture or {}, record.get("recipe", {}).get("architecture") or {})
         _assign(model, _read_npz(path, record.get("sha256")), path)
     elif path.name.endswith((".weights.h5", ".keras")):
         try:
+            if path.suffix == ".keras":
+                _require(path, "downsample_at", _downsample_at(model), _keras_downsample_at(path))
             model.load_weights(path)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, KeyError, OSError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error
     else:
         raise ValueError(f"A file of weights must end in .npz, .weights.h5 or .keras. Received: {path.name!r}.")
@@ -214,6 +209,20 @@ def _assign(model, arrays, source):
 
 def _variables(model):
     return {f"{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.variables}
+
+
+def _require(path, option, expected, received):
+    """Raises ValueError where a file is of a network whose arrays only have the same shapes."""
+    if expected != received:
+        raise ValueError(
+            f"{path} holds the weights of another network: expected {option}={expected}, received {received}."
+        )
+
+
+def _keras_downsample_at(path):
+    with zipfile.ZipFile(path) as file:
+        layers = [layer["config"] for layer in json.loads(file.read("config.json"))["config"]["layers"]]
+    return [int(layer["name"][4:]) for layer in layers if layer["name"].startswith("conv") and layer["strides"][0] == 2]
 
 
 def _downsample_at(model):

@@ -108,9 +108,16 @@ def test_refuses_a_network_of_other_skips(model, tmp_path):
     weights.load_file(model, tmp_path / "w.npz", {"skips": None})
 
 
-def test_refuses_a_damaged_keras_file(tmp_path):
-    (tmp_path / "w.keras").write_bytes(b"no zip")
-    with pytest.raises(ValueError, match="w.keras is damaged"):
+@pytest.mark.parametrize("name", ["w.keras", "w.weights.h5"])
+def test_refuses_a_damaged_keras_file(tmp_path, name):
+    (tmp_path / name).write_bytes(b"neither zip nor HDF5")
+    with pytest.raises(ValueError, match=f"{name} is damaged"):
+        RED10(filters=4, weights=tmp_path / name)
+
+
+def test_refuses_a_keras_file_of_other_strides(tmp_path):
+    RED10(filters=4, downsample_at=(1,), weights=None).save(tmp_path / "w.keras")
+    with pytest.raises(ValueError, match=r"w.keras holds .*: expected downsample_at=\[\], received \[1\]"):
         RED10(filters=4, weights=tmp_path / "w.keras")
 
 
