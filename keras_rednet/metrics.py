@@ -30,7 +30,7 @@ def psnr(clean, restored, *, data_range, shave=0):
     clean, restored = _shaved_pair(clean, restored, shave)
     mean_squared_error = np.mean((clean - restored) ** 2)
     with np.errstate(divide="ignore"):
-        return 10 * np.log10(data_range**2 / mean_squared_error)
+        return 10 * np.log10(float(data_range) ** 2 / mean_squared_error)  # a uint8 of 255 would wrap around
 
 
 def ssim(clean, restored, *, data_range, shave=0):
@@ -61,7 +61,7 @@ class PSNR(keras.metrics.MeanMetricWrapper):
 
     def __init__(self, data_range, name="psnr", dtype=None):
         super().__init__(self._per_image, name=name, dtype=dtype)
-        self.data_range = data_range
+        self.data_range = float(data_range)
 
     def _per_image(self, clean, restored):  # [n, h, w, c] -> [n]
         mean_squared_error = ops.mean(ops.square(clean - restored), axis=(1, 2, 3))

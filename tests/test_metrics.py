@@ -23,6 +23,15 @@ def test_equal_scikit_image(pair, data_range):
     assert ssim(clean, restored, data_range=data_range) == pytest.approx(expected, abs=1e-5)
 
 
+def test_the_maximum_of_an_8_bit_image_is_a_data_range():
+    clean = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    restored = np.clip(clean.astype(int) + 5, 0, 255).astype(np.uint8)
+    assert psnr(clean, restored, data_range=clean.max()) == psnr(clean, restored, data_range=255)
+    metric = PSNR(data_range=clean.max())
+    metric.update_state(*(image[None, ..., None].astype("float32") for image in (clean, restored)))
+    assert float(metric.result()) == pytest.approx(psnr(clean, restored, data_range=255), abs=1e-4)
+
+
 def test_keras_metrics_equal_the_functions():
     rng = np.random.default_rng(0)
     clean = rng.random((5, 20, 24, 3), "float32")
