@@ -41,6 +41,8 @@ the exit status is then 1. Nothing is overwritten without --overwrite."""
 def main(arguments=None):
     """Runs `rednet` with command-line arguments (those of the process by default) and returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be in no encoding
     try:
         if arguments[:1] == ["train"]:  # its options are those of recipes/train.py
             from recipes import train
@@ -224,8 +226,10 @@ def _export(options):
     tflite = options.output.suffix == ".tflite"
     if not tflite and (options.quantize or options.size or options.calibration):
         raise ValueError(f"--quantize, --size and --calibration are for .tflite files. Received: -o {options.output}.")
-    if tflite and options.output.exists() and not options.overwrite:
-        raise ValueError(f"{options.output} is there already: add --overwrite to replace it.")
+    written = (options.output, options.output.with_suffix(".json")) if tflite else ()
+    there = next((path for path in written if path.exists()), None)
+    if there and not options.overwrite:
+        raise ValueError(f"{there} is there already: add --overwrite to replace it.")
     with quiet_libraries():
         _write_export(options, tflite)
     print(f"{options.weights} -> {options.output}")

@@ -145,6 +145,15 @@ def test_reports_every_picture_in_order(denoise, photos, tmp_path, capsys):
     assert [line.split(": ")[1][-5:] for line in printed.err.splitlines()[:-1]] == ["0.png", "3.png"]
 
 
+def test_a_name_in_no_encoding_stops_nothing(denoise, photos, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for name in (b"a.png", b"caf\xe9.png", b"z.png"):
+        (tmp_path / "in" / os.fsdecode(name)).write_bytes((photos / "photo0.png").read_bytes())
+    assert denoise(tmp_path / "in", "-o", tmp_path / "out") == 0
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert r"caf\udce9.png -> " in capsys.readouterr().out
+
+
 def test_odd_names_and_what_is_no_file(denoise, photos, tmp_path, capsys):
     folder = tmp_path / "in"
     (folder / "folder.png").mkdir(parents=True)
@@ -290,6 +299,13 @@ def test_exports_tflite(own_weights, photos, tmp_path, capsys):
     assert main([*run, "--overwrite"]) == 2
     assert "needs --calibration FOLDER" in capsys.readouterr().err
     assert (tmp_path / "out" / "model.tflite").read_bytes() == before
+
+
+def test_an_export_leaves_what_lies_beside_it_alone(own_weights, tmp_path, capsys):
+    (tmp_path / "model.json").write_text("{}")
+    assert main(["export", str(own_weights), "-o", str(tmp_path / "model.tflite")]) == 2
+    assert "model.json is there already: add --overwrite" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.glob("model*")] == ["model.json"]
 
 
 def test_an_export_leaves_the_record_of_a_run_alone(own_weights, capsys):
