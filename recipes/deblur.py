@@ -22,6 +22,7 @@ BLURS = {
 # disk's v4 saw up to twice the size, and still took validation images at 3 and 4 times for blurred; v5 saw up to four
 # times, and a fifth spared. It still made specks of the grain in skies and in backgrounds out of focus, of which the
 # enlarged images have none.
+# And v5 left sharp pictures alone by feature maps of millions (recipes/bound.py), which v6 had to unlearn.
 SPARED = 0.25
 SCALES = (0.7, 8.0)
 GRAIN = (0.0, 3.0)
@@ -43,6 +44,7 @@ DISK = Recipe(
     scale_range=SCALES,
     contrast_range=CONTRASTS,
     grain_range=GRAIN,
+    activation_limit=8.0,
     patch_size=192,
     batch_size=2,
     patches_per_image=4,

@@ -30,6 +30,7 @@ from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.metrics import SSIM_WINDOW
 from recipes import deblock, deblur, denoise, distribute, inpaint, super_resolution
+from recipes.bound import bound
 from recipes.revive import revive
 
 RECIPES = {
@@ -118,6 +119,8 @@ def train(recipe, training, validation, out):
     with distribute.scope():
         model = with_precision(recipe)
         model.set_weights(averaged.get_weights())
+        if recipe.activation_limit:
+            bound(model, recipe.activation_limit)
         model.compile(_adam(recipe, steps * recipe.epochs), recipe.loss, jit_compile=compiles())
         backup.restore(model)
         report = Report(recipe, averaged, _clean_crops(validation, recipe.color), out, steps, description, first)
