@@ -1,7 +1,7 @@
 """Builds the web page in dist/web: `python -m export.page dist`; needs npm.
 
 The page (export/web) restores a photo in the browser. It gets LiteRT.js from npm, and of the folder the files of fixed
-size of the blind fast RED30s, which `python -m export.tflite` wrote. Serve dist/web by any static web server.
+size of the fast RED30s for any photo, which `python -m export.tflite` wrote. Serve dist/web by any static web server.
 """
 
 import argparse
@@ -13,7 +13,9 @@ from pathlib import Path
 
 PAGE = Path(__file__).parent / "web"
 STATIC = ("index.html", "page.js", "style.css")
-FILES = "red30-fast-*-blind-*"  # one for each task and colour: networks of one scale or quality are for one only
+# One for each task and colour: no network of one scale or quality only, and of colour the one that knows JPEGs.
+NETWORKS = ("denoise-jpeg-color", "denoise-blind-gray", "super-resolution-blind-gray", "deblock-blind-gray")
+FILES = tuple(f"red30-fast-{network}-*" for network in NETWORKS)
 RUNTIME = ("litert_wasm_internal", "litert_wasm_compat_internal")  # with and without relaxed SIMD
 
 
@@ -23,7 +25,7 @@ def build(folder, out, only=FILES):
     Args:
         folder: of the TFLite files.
         out: folder, for instance dist/web.
-        only: pattern of the names of files to take.
+        only: patterns of the names of files to take.
 
     Returns:
         list of dicts: what stands in models.json.
@@ -33,7 +35,7 @@ def build(folder, out, only=FILES):
         RuntimeError: npm is missing or fails.
     """
     models = {}
-    for path in sorted(Path(folder).glob(f"{only}.json")):
+    for path in sorted(path for pattern in only for path in Path(folder).glob(f"{pattern}.json")):
         described = json.loads(path.read_text())
         if not described.get("size"):
             continue
@@ -45,7 +47,8 @@ def build(folder, out, only=FILES):
         models[job] = described | {"file": f"{path.stem}.tflite"}
     if not models:
         raise ValueError(
-            f"{folder} must hold TFLite files of fixed size called {only}; `python -m export.tflite` writes them."
+            f"{folder} must hold TFLite files of fixed size, called {' or '.join(only)}; `python -m export.tflite` "
+            "writes them."
         )
     with tempfile.TemporaryDirectory() as temporary:
         temporary = Path(temporary)

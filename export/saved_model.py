@@ -7,17 +7,20 @@ import argparse
 from pathlib import Path
 
 from keras_rednet import weights
-from keras_rednet.cli import LUMINANCE
 from keras_rednet.saved_model import export_saved_model
 from recipes.evaluate import network
 
 
 def build(name, out):
-    """Writes the SavedModel of shipped weights, by name with the version, below `out`; returns its folder."""
+    """Writes the SavedModel of shipped weights, by name with the version, below `out`, unless it is there already.
+
+    Returns its folder.
+    """
     base, _, version = name.rpartition("-v")
     folder = out / base / version
-    task = weights.record(name)["recipe"]["task"]
-    export_saved_model(network(name), folder, color="luminance" if task in LUMINANCE else "channels")
+    if not folder.exists():
+        color = weights.record(name)["recipe"]["color"]
+        export_saved_model(network(name), folder, color="luminance" if color == "luminance" else "channels")
     return folder
 
 

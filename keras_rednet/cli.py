@@ -11,7 +11,6 @@ from pathlib import Path
 from keras_rednet.quiet import quiet_libraries
 
 TASKS = ("denoise", "super_resolution", "deblock", "deblur", "inpaint")
-LUMINANCE = ("super_resolution", "deblock")  # tasks whose one-channel networks restore the luminance only
 ENGINES = ("keras", "litert")
 CALIBRATION, CALIBRATION_CROP = 100, 192  # pictures, and pixels of each side of them
 BACKENDS = {
@@ -121,7 +120,7 @@ def _add_restoring(commands, name, task, description):
         "--engine",
         choices=ENGINES,
         default="keras",
-        help="litert: 8-bit weights, faster on a processor, a little less exact",
+        help="litert: 8-bit weights, but for deblurring; faster on a processor, a little less exact",
     )
     command.add_argument("--orientations", type=int, choices=(1, 8), default=1, help="8: slower, slightly better")
     command.add_argument(
@@ -240,16 +239,16 @@ def _write_export(options, tflite):
     from keras_rednet import photos
 
     network, record = photos.named_network(options.weights)
-    task = record["recipe"]["task"]
+    recipe = record["recipe"]
     if not tflite:
         from keras_rednet.saved_model import export_saved_model
 
-        color = "luminance" if task in LUMINANCE else "channels"
+        color = "luminance" if recipe["color"] == "luminance" else "channels"
         export_saved_model(network, options.output, color=color)
     else:
         from keras_rednet.tflite import export_tflite
 
-        about = {"task": task, "level": record["recipe"]["level"], "color": record["recipe"]["color"]}
+        about = {key: recipe[key] for key in ("task", "level", "color")}
         about |= {"weights": options.weights, "weights_sha256": record["sha256"], "licence": record.get("licence")}
         options.output.parent.mkdir(parents=True, exist_ok=True)
         export_tflite(
@@ -257,7 +256,7 @@ def _write_export(options, tflite):
             options.output,
             quantize=options.quantize,
             size=options.size,
-            calibration=_calibration(options.calibration, record["recipe"]) if options.quantize == "int8" else None,
+            calibration=_calibration(options.calibration, recipe) if options.quantize == "int8" else None,
             metadata=about,
         )
 
@@ -268,9 +267,11 @@ def _calibration(folder, recipe):
         raise ValueError("--quantize int8 needs --calibration FOLDER, with some dozens of corrupted pictures.")
     from keras_rednet import dataset
 
+    gray = recipe["color"] == "gray"  # restores each of R, G and B, and their mean has less noise
     samples = []
-    for path in dataset.usable(dataset.list_images(folder), patch_size=1)[:CALIBRATION]:
-        image = dataset.read_image(path, color=recipe["color"])
+    for i, path in enumerate(dataset.usable(dataset.list_images(folder), patch_size=1)[:CALIBRATION]):
+        image = dataset.read_image(path, color="rgb" if gray else recipe["color"])
+        image = image[..., [i % 3]] if gray else image
         top, left = (max(0, side - CALIBRATION_CROP) // 2 for side in image.shape[:2])
         samples.append(image[top:, left:][:CALIBRATION_CROP, :CALIBRATION_CROP] / 255)
     return samples

@@ -157,7 +157,8 @@ class Restorer:
             return model
         from keras_rednet.litert import to_litert
 
-        return to_litert(model)
+        # A picture that is not blurred, or not everywhere, takes feature maps too far for 8 bits (recipes/bound.py).
+        return to_litert(model, quantize=None if self.work.task == "deblur" else "dynamic")
 
 
 def _one_ahead(executor, function, items):

@@ -72,6 +72,8 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
     samples = _samples(calibration, model.input_shape[-1], multiple) if quantize == "int8" else None
     content = _converted(model, quantize, samples, size)
     described = {**_description(model, quantize, size), **(metadata or {})}
+    if described.get("color") == "luminance":
+        described["luminance"] = "Y of ITU-R BT.601, studio range: black is 16/255 and white 235/255"
     content = _with_metadata(content, described)
     described["sha256"] = hashlib.sha256(content).hexdigest()
     with written_whole(path) as file:

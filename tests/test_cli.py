@@ -13,7 +13,7 @@ from PIL import Image
 from test_model import with_random_weights
 
 import keras_rednet
-from keras_rednet import RED10, RED20, RED30, REDNet, restore
+from keras_rednet import RED10, RED20, RED30, REDNet, cli, restore
 from keras_rednet.cli import main
 from keras_rednet.metrics import psnr
 from keras_rednet.pictures import ORIENTATION
@@ -86,6 +86,21 @@ def test_noise_in_lossy_files_is_removed_too(name, tmp_path):
     with Image.open(tmp_path / name) as damaged, Image.open(tmp_path / "clean.png") as restored:
         before, after = (psnr(clean, np.asarray(x.convert("RGB")), data_range=255) for x in (damaged, restored))
     assert after > before + 5
+
+
+@pytest.mark.parametrize("kernel", ["disk", "gaussian", "motion"])
+def test_litert_leaves_what_is_sharp_as_keras_does(kernel, tmp_path):
+    with Image.open(Path(keras_rednet.__file__).parent / "samples" / "chelsea.png") as sample:
+        sample.crop((300, 100, 428, 228)).save(tmp_path / "sharp.png")
+    restored = {}
+    for engine in ("keras", "litert"):
+        target = tmp_path / f"{engine}.png"
+        assert (
+            main(["deblur", str(tmp_path / "sharp.png"), "-o", str(target), "--kernel", kernel, "--engine", engine])
+            == 0
+        )
+        restored[engine] = np.asarray(Image.open(target)).astype(int)
+    assert np.abs(restored["keras"] - restored["litert"]).max() <= 1
 
 
 def test_keeps_alpha_and_depth(denoise, tmp_path):
@@ -293,12 +308,22 @@ def test_exports_tflite(own_weights, photos, tmp_path, capsys):
     about = {"task": "deblock", "color": "luminance", "precision": "int8", "size": [32, 48]}
     assert about == {key: metadata[key] for key in about}
     assert metadata["weights_sha256"] == read_record(own_weights)["sha256"]
+    assert "BT.601" in metadata["luminance"]
     before = (tmp_path / "out" / "model.tflite").read_bytes()
     assert main(run) == 2
     assert "is there already: add --overwrite" in capsys.readouterr().err
     assert main([*run, "--overwrite"]) == 2
     assert "needs --calibration FOLDER" in capsys.readouterr().err
     assert (tmp_path / "out" / "model.tflite").read_bytes() == before
+
+
+def test_gray_denoisers_are_calibrated_by_single_channels(tmp_path):
+    """As colour pictures are restored by them: the mean of R, G and B has less noise."""
+    for i in range(3):
+        Image.new("RGB", (8, 8), (30, 60, 90)).save(tmp_path / f"{i}.png")
+    samples = cli._calibration(tmp_path, {"color": "gray"})
+    assert [sample.shape for sample in samples] == 3 * [(8, 8, 1)]
+    np.testing.assert_allclose([sample.mean() * 255 for sample in samples], (30, 60, 90))
 
 
 def test_an_export_leaves_what_lies_beside_it_alone(own_weights, tmp_path, capsys):

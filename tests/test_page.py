@@ -26,7 +26,7 @@ MODELS = {
     "rgb": network(filters=4, channels=3, downsample_at=(1,)),
     "luminance": network(filters=4),
 }
-JOBS = (("denoise", "gray"), ("denoise", "rgb"), ("super_resolution", "luminance"), ("deblock", "luminance"))
+COLORS = {"denoise-jpeg-color": "rgb", "denoise-blind-gray": "gray"}  # the rest restore the luminance
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -38,14 +38,14 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def site(tmp_path_factory):
     """Serves the page and returns its address."""
     folder = tmp_path_factory.mktemp("dist")
-    for task, color in JOBS:
-        about = {"task": task, "color": color}
-        path = folder / f"red30-fast-{task}-blind-{color}.tflite"
+    for name in page.NETWORKS:
+        color = COLORS.get(name, "luminance")
+        about = {"task": name.split("-")[0].replace("super", "super_resolution"), "color": color}
+        path = folder / f"red30-fast-{name}-v1-float16.tflite"
         export_tflite(MODELS[color], path, size=SIZE, quantize="float16", metadata=about)
-    export_tflite(
-        MODELS["gray"], folder / "red30-fast-blind-any-size.tflite", metadata={"task": "denoise", "color": "gray"}
-    )
-    assert len(page.build(folder, folder / "web")) == len(JOBS)
+    any_size = folder / "red30-fast-denoise-blind-gray-v1-float32.tflite"
+    export_tflite(MODELS["gray"], any_size, metadata={"task": "denoise", "color": "gray"})
+    assert len(page.build(folder, folder / "web")) == len(page.NETWORKS)
     handler = functools.partial(Quiet, directory=folder / "web")
     with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -168,11 +168,12 @@ def _photo(folder):
 
 
 def test_builds_from_files_of_fixed_size_only(tmp_path):
-    with pytest.raises(ValueError, match=r"must hold TFLite files of fixed size called red30-fast-\*"):
+    with pytest.raises(ValueError, match=r"must hold TFLite files of fixed size, called red30-fast-denoise-jpeg-color"):
         page.build(tmp_path, tmp_path / "web")
-    for name in ("a", "b"):
+    names = [f"red30-fast-denoise-blind-gray-v{version}" for version in (1, 2)]
+    for name in names:
         about = {"task": "denoise", "color": "gray", "precision": "int8", "size": [8, 8]}
-        (tmp_path / f"red30-fast-{name}.json").write_text(json.dumps(about))
-    with pytest.raises(ValueError, match=r"takes one file. Received: red30-fast-a.tflite and red30-fast-b.tflite"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=rf"takes one file. Received: {names[0]}.tflite and {names[1]}.tflite"):
         page.build(tmp_path, tmp_path / "web")
     assert not (tmp_path / "web").exists()

@@ -1,11 +1,11 @@
-// Restores photos on Android with NAME-256x256-float16.tflite of keras_rednet, through LiteRT's CompiledModel.
+// Restores photos on Android with NAME-512x512-float16.tflite of keras_rednet, through LiteRT's CompiledModel.
 //
 //     dependencies { implementation("com.google.ai.edge.litert:litert:2.3.0") }
 //
-//     Rednet(context, "denoise-256x256-float16.tflite", channels = 3, halo = 58).use { it.restore(bitmap) }
+//     Rednet(context, "red30-fast-denoise-jpeg-color-v1-512x512-float16.tflite", channels = 3, halo = 60).use { it.restore(bitmap) }
 //
 // `channels` and `halo` stand in the .json beside the file. A network of one channel restores R, G and B each by itself;
-// one for luminance does not belong here. The photo must be at least 256 pixels wide and high. This file was not compiled
+// one for luminance does not belong here. The photo must be at least 512 pixels wide and high. This file was not compiled
 // where it was written; export/litert/restore.py, which cuts tiles in the same way, and export/c/restore.c are tested.
 package keras.rednet
 
@@ -21,7 +21,7 @@ class Rednet(
     asset: String,
     private val channels: Int,
     private val halo: Int,
-    private val side: Int = 256,
+    private val side: Int = 512,
     accelerator: Accelerator = Accelerator.CPU,
 ) : AutoCloseable {
     private val model = CompiledModel.create(context.assets, asset, CompiledModel.Options(accelerator))
@@ -70,8 +70,8 @@ class Rednet(
         if (size == side) return listOf(Span(0, 0, size))
         val step = side - 2 * halo
         val count = (size - 2 * halo + step - 1) / step
-        // Even starts keep a network of stride 2 on the grid of the whole photo. The last tile of an odd size is off it,
-        // which changes its pixels a little.
+        // Even starts keep a network of stride 2 on the grid of the whole photo. The last tile of an odd size is off it:
+        // its pixels then differ by up to some gray levels from those of the whole photo, and are no worse.
         val starts = List(count) { if (it == count - 1) size - side else it * (size - side) / (count - 1) / 2 * 2 }
         return starts.mapIndexed { i, start ->
             Span(start, if (i == 0) 0 else start + halo, if (i == count - 1) size else starts[i + 1] + halo)

@@ -1,6 +1,6 @@
 /* Restores a picture with a TFLite file of keras_rednet, by LiteRT's C library: what Android's NDK and iOS call.
  *
- *     cc restore.c -o restore -lLiteRt
+ *     cc restore.c -o restore -LFOLDER -lLiteRt     FOLDER: of libLiteRt.so, which Python's ai-edge-litert brings, too
  *     ./restore model.tflite photo.ppm restored.ppm
  *
  * Takes files of any size (not those with a size in their name) and 8-bit binary PPM or PGM pictures. The picture is

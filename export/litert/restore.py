@@ -1,8 +1,10 @@
 """Restores a picture with a TFLite file of keras_rednet: `python restore.py model.tflite photo.png restored.png`.
 
-Needs ai-edge-litert, numpy and pillow, not Keras, TensorFlow or keras_rednet: copy it into a project of your own. A
-file of fixed size restores pictures of any size, in tiles that overlap by the network's reach; so the result is that of
-the whole picture. (A smaller picture is reflected to fill the file's size, which shows at its border, a little.)
+Needs ai-edge-litert, numpy and pillow, not Keras, TensorFlow or keras_rednet: copy it into a project of your own. Takes
+pictures of 8 bits without transparency and turns them upright; EXIF data and colour profile are not kept.
+
+A file of fixed size restores pictures of any size, in tiles that overlap by the network's reach; so the result is that
+of the whole picture. (A smaller picture is reflected to fill the file's size, which shows at its border, a little.)
 """
 
 import json
@@ -11,7 +13,7 @@ import sys
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
-from PIL import Image
+from PIL import Image, ImageOps
 
 # ITU-R BT.601, studio range, values in [0, 1]: rows are Y, Cb and Cr for R, G and B.
 YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
@@ -93,6 +95,14 @@ def read_metadata(path):
     raise ValueError(f"{path} is no file of keras_rednet: it has no metadata of that name.")
 
 
+def read_picture(path):
+    """Returns a picture, the right way up, as uint8 [h, w] or [h, w, 3]."""
+    picture = ImageOps.exif_transpose(Image.open(path))
+    if picture.mode[0] in "IF" or "A" in picture.mode or "transparency" in picture.info:
+        raise ValueError(f"{path}: must have 8 bits and no transparency. Received: mode {picture.mode} of Pillow.")
+    return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+
+
 def _reflected(side, padded):
     """Returns which rows or columns of an image fill a padded one: reflected again and again."""
     period = max(1, 2 * (side - 1))
@@ -104,9 +114,10 @@ def main():
     if len(sys.argv) != 4:
         sys.exit(__doc__)
     model, source, target = sys.argv[1:]
-    picture = Image.open(source)
-    picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-    Image.fromarray(Network(model).restore(np.asarray(picture))).save(target)
+    try:
+        Image.fromarray(Network(model).restore(read_picture(source))).save(target)
+    except (OSError, ValueError) as error:
+        sys.exit(f"restore.py: {error}")
 
 
 if __name__ == "__main__":
