@@ -203,6 +203,18 @@ def test_builds_and_scores_files(shipped, photos, tmp_path, monkeypatch):
         assert len(list(csv.DictReader(file))) == 3
 
 
+def test_no_8_bit_files_for_deblurring(photos, tmp_path, monkeypatch):
+    def write(model, path, quantize=None, **options):
+        path.touch()
+        return {"precision": quantize or "float32"}
+
+    monkeypatch.setattr(tflite, "export_tflite", write)
+    monkeypatch.setattr(tflite, "network", lambda name: None)
+    for task, count in (("deblur-motion", 3), ("inpaint-scratch", 6)):
+        (name,) = (name for name in weights.records() if name.startswith(f"red30-fast-{task}-color-v"))
+        assert len(tflite.build(name, sorted(photos.iterdir()), tmp_path / task)) == count
+
+
 def _keras_psnr(data):
     scores = []
     for i, path in enumerate(sorted((data / "set12").iterdir())):
