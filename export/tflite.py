@@ -5,8 +5,8 @@ The folder holds clean images, which are corrupted to calibrate 8-bit files; no 
     NAME-float32.tflite, NAME-float16.tflite, NAME-dynamic.tflite, NAME-int8.tflite    any size: Android, iOS, desktop
     NAME-512x512-float16.tflite, NAME-512x512-int8.tflite                              browsers and GPU delegates
 
-and beside each the JSON that stands in it. `python -m export.parity` then scores them. Networks for deblurring get no 8-bit
-files: where a picture is sharp, their feature maps go too far for these (recipes/bound.py).
+and beside each the JSON that stands in it. `python -m export.parity` then scores them. Networks for deblurring get no
+8-bit files: where a picture is sharp, their feature maps go too far for these (recipes/bound.py).
 """
 
 import argparse

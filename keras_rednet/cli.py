@@ -5,6 +5,7 @@ Only the standard library is imported until a command runs, so that `rednet --he
 
 import argparse
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
@@ -40,6 +41,7 @@ the exit status is then 1. Nothing is overwritten without --overwrite."""
 def main(arguments=None):
     """Runs `rednet` with command-line arguments (those of the process by default) and returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # no word of TensorFlow's on the processor
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be in no encoding
     try:

@@ -215,7 +215,8 @@ def _require(path, option, expected, received):
     """Raises ValueError where a file is of a network whose arrays only have the same shapes."""
     if expected != received:
         raise ValueError(
-            f"{path} holds the weights of another network: expected {option}={expected}, received {received}."
+            f"{path} holds the weights of another network: expected {option}={expected}, received {received}. "
+            f"Build the network with the {option} of its weights."
         )
 
 

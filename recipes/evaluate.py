@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
+from keras_rednet.metrics import SSIM_WINDOW
 from keras_rednet.model import TASK_CHANNELS
 from keras_rednet.photos import taken_level
 from keras_rednet.restoration import restore
@@ -166,7 +167,7 @@ def print_scores(task, folder, *, channels, orientations):
     """
     dataset.keep_tensorflow_off_gpus()
     channels = channels or TASK_CHANNELS[task]
-    count = len(dataset.list_images(folder))
+    paths = dataset.usable(dataset.list_images(folder), patch_size=SSIM_WINDOW)
     experiments = [run for run in EXPERIMENTS if (run.task, run.channels) == (task, channels)]
     if not experiments:
         raise ValueError(f"`channels` of {task} must be {TASK_CHANNELS[task]}. Received: channels={channels}.")
@@ -174,7 +175,7 @@ def print_scores(task, folder, *, channels, orientations):
         protocol = dataclasses.replace(experiment.protocols[-1], orientations=orientations)
         name = _taken(experiment)
         model = network(name)
-        clean = _clean(folder, protocol.color)
+        clean = ((p.name, dataset.read_image(p, color=protocol.color).astype(np.float32) / 255) for p in paths)
         rows = evaluate(
             functools.partial(restore, model, orientations=orientations), clean, experiment.corruption, protocol
         )
@@ -182,7 +183,8 @@ def print_scores(task, folder, *, channels, orientations):
             f"{rows[-1]['psnr' + kind]:.2f} / {rows[-1]['ssim' + kind]:.4f}" for kind in ("_corrupted", "")
         )
         print(
-            f"{name}, {experiment.level}: {before} -> {after}  (PSNR in dB / SSIM, {count} images, {protocol})",
+            f"{name}, {tables.NAMES[task][1].format(experiment.level)}: {before} -> {after}  "
+            f"(PSNR in dB / SSIM, {len(paths)} images, {protocol})",
             flush=True,
         )
 
@@ -192,11 +194,6 @@ def _taken(experiment):
     task, channels, level = experiment.task, experiment.channels, experiment.network_level
     level = "blind" if task in ("denoise", "deblock") and level != "jpeg" else taken_level(task, channels, level)
     return weights.find(depth=30, task=task, level=level, channels=channels, filters=64, downsample_at=(1,))
-
-
-def _clean(folder, color):
-    for path in dataset.list_images(folder):
-        yield path.name, dataset.read_image(path, color=color).astype(np.float32) / 255
 
 
 def main(arguments=None):

@@ -15,6 +15,7 @@ import contextlib
 import csv
 import dataclasses
 import importlib.metadata
+import importlib.util
 import json
 import subprocess
 import time
@@ -80,8 +81,11 @@ def train(recipe, training, validation, out):
 
     Raises:
         ValueError: `out` holds another recipe's run.
+        ImportError: TensorBoard is not installed.
     """
     dataset.keep_tensorflow_off_gpus()
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ImportError('Training needs what the extra [train] brings: pip install "keras_rednet[cpu,train]".')
     if recipe.precision == "mixed_bfloat16" and emulates_bfloat16():
         warnings.warn(
             "This processor is no match for bfloat16: steps take many times as long as in float32 (16 times on an "
@@ -421,14 +425,23 @@ def _check_same_run(path, description):
     if path.exists():
         before = json.loads(path.read_text())
         for key in ("recipe", "training_images", "backend"):
-            if before[key] != description[key]:
+            expected, received = _differences(before[key], description[key])
+            if expected != received:
                 raise ValueError(
                     f"{path.parent} holds a run with another {key}: resume it with the same arguments, or choose "
-                    f"another --out. Expected: {before[key]!r}. Received: {description[key]!r}."
+                    f"another --out. Expected: {expected!r}. Received: {received!r}."
                 )
         return
     with weights.written_whole(path) as file:
         file.write_text(json.dumps(description, indent=1))
+
+
+def _differences(before, now):
+    """Returns what differs between two descriptions, of each its own."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return before, now
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    return {key: before.get(key) for key in keys}, {key: now.get(key) for key in keys}
 
 
 class _List(argparse.Action):
@@ -466,6 +479,10 @@ def main(arguments=None, program="python -m recipes.train"):
     parser.add_argument("--process", type=int, default=0, metavar="NUMBER", help="of this one, from 0")
     parser.add_argument("--smoke", action="store_true", help="the same recipe made small: a minute to see that it runs")
     options = parser.parse_args(arguments)
+    if options.epochs is not None and options.epochs < 1:
+        parser.error(f"--epochs must be at least 1. Received: {options.epochs}")
+    if options.smoke and options.start_from:
+        parser.error("--smoke trains a smaller network, which starts afresh: leave out --start-from")
     if (options.coordinator is None) != (options.processes == 1):
         parser.error("--coordinator and --processes belong together")
     names = ("start_from", "precision", *NUMBERS)
@@ -481,6 +498,8 @@ def main(arguments=None, program="python -m recipes.train"):
             exclude_ids = TEST_IMAGES if options.tfds.startswith("bsds500") else ()
             images = dataset.from_tfds(options.tfds, feature=options.feature, exclude_ids=exclude_ids)
             training, validation = images, training + validation
+        if not training:
+            raise ValueError("Training needs at least two images, one of which validates. Received: 1 that is usable.")
         train(recipe.smoke() if options.smoke else recipe, training, validation, options.out)
     return 0
 

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -430,11 +431,41 @@ def test_train_takes_the_options_of_the_recipes(photos, tmp_path, capsys):
     assert (tmp_path / "run" / "weights.npz").exists()
 
 
-def test_evaluate_scores_the_shipped_network(photos, capsys):
-    assert main(["evaluate", "denoise", "--data", str(photos)]) == 0
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [
+        (["--epochs", "0"], "--epochs must be at least 1. Received: 0"),
+        (["--smoke", "--start-from", "red30-fast-denoise-blind-gray"], "--smoke trains a smaller network"),
+    ],
+)
+def test_train_refuses_what_would_train_nothing(rest, words, photos, tmp_path, capsys):
+    run = ["train", "red30-fast-denoise-blind-gray", "--data", str(photos), "--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit):
+        main([*run, *rest])
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_needs_two_images_and_tensorboard(photos, tmp_path, capsys, monkeypatch):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.png").write_bytes((photos / "photo0.png").read_bytes())
+    run = ["train", "red30-fast-denoise-blind-gray", "--smoke", "--out", str(tmp_path / "run"), "--data"]
+    assert main([*run, str(tmp_path / "one")]) == 2
+    assert "Training needs at least two images" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main([*run, str(photos)]) == 2
+    assert "rednet: Training needs what the extra [train] brings" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_scores_the_shipped_network(photos, tmp_path, capsys):
+    shutil.copytree(photos, tmp_path / "photos")
+    (tmp_path / "photos" / "broken.png").write_bytes((photos / "photo0.png").read_bytes()[:500])
+    with pytest.warns(UserWarning, match=r"Left out 1 files .*broken.png \("):
+        assert main(["evaluate", "denoise", "--data", str(tmp_path / "photos")]) == 0
     lines = capsys.readouterr().out.splitlines()
     (name,) = (name for name in records() if name.startswith("red30-fast-denoise-blind-gray"))
-    assert [line.split(":")[0] for line in lines] == [f"{name}, {sigma}" for sigma in (10, 30, 50, 70)]
+    assert [line.split(":")[0] for line in lines] == [f"{name}, sigma {sigma}" for sigma in (10, 30, 50, 70)]
     for line in lines:
         assert "6 images, Protocol(color='gray'" in line
         noisy, restored = (float(part.split("/")[0]) for part in line.split(": ")[1].split("->"))

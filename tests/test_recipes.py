@@ -205,7 +205,8 @@ def test_warns_of_a_slow_precision_and_takes_another(photos, tmp_path, monkeypat
 def test_a_folder_holds_one_run_only(photos, tmp_path):
     recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
     train.train(recipe, *train.split([photos]), tmp_path)
-    with pytest.raises(ValueError, match="holds a run with another recipe: .* choose another --out. Expected:"):
+    differs = r"holds a run with another recipe: .* another --out. Expected: {'seed': 1}. Received: {'seed': 2}."
+    with pytest.raises(ValueError, match=differs):
         train.train(dataclasses.replace(recipe, seed=2), *train.split([photos]), tmp_path)
 
 

@@ -1,0 +1,46 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from keras_rednet import REDNet
+from recipes import train
+from recipes.bound import Excess, bound
+
+
+def test_the_excess_of_values():
+    values = np.array([0, 5, 10, 30], "float32")
+    assert float(Excess(10)(values)) == pytest.approx(0.01 * np.log(3) / 4)
+    assert Excess(**Excess(10).get_config()).limit == 10
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_training_brings_feature_maps_down(precision):
+    """A network that restores well by feature maps of thousands comes down to the limit, and goes on restoring."""
+    keras.config.set_dtype_policy(precision)
+    try:
+        model = REDNet(10, filters=8)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for name in ("conv2", "conv3", "conv4"):
+        kernel, bias = model.get_layer(name).get_weights()
+        model.get_layer(name).set_weights([30 * kernel, bias])
+    image = np.random.default_rng(0).random((4, 24, 24, 1), "float32")
+    largest = keras.Model(model.input, model.get_layer("conv5").output)
+    before = float(np.max(np.asarray(largest(image), "float32")))
+    assert before > 1000
+    bound(model, 8.0)
+    model.compile(keras.optimizers.Adam(0.02, global_clipnorm=1.0), "mae", jit_compile=False)
+    model.fit(image, image, epochs=60, verbose=0)
+    assert float(np.max(np.asarray(largest(image), "float32"))) < before / 50
+    assert np.abs(np.asarray(model(image), "float32") - image).mean() < 0.05
+
+
+def test_the_recipes_for_deblurring_are_bound(photos, tmp_path, monkeypatch):
+    limits = []
+    monkeypatch.setattr(train, "bound", lambda model, limit: limits.append(limit))
+    for name in ("red10-fast-deblur-disk-color", "red10-fast-denoise-blind-gray"):
+        recipe = dataclasses.replace(train.RECIPES[name].smoke(), epochs=1, precision="float32")
+        train.train(recipe, *train.split([photos]), tmp_path / name)
+    assert limits == [8.0]
