@@ -1,4 +1,4 @@
-"""The result tables in Markdown, made from the CSV files only: the README's, and a summary beside the paper."""
+"""The result tables in Markdown, made from the CSV files only: the READMEs', and a summary beside the paper."""
 
 import csv
 from pathlib import Path
@@ -77,7 +77,7 @@ def _published(file, experiment, images):
 
 
 def tables():
-    """Returns the README's tables: one per task and image set for which there are weights."""
+    """Returns the tables of all results: one per task and image set for which there are weights."""
     places = dict.fromkeys((run.task, images) for run in EXPERIMENTS for images in run.sets)
     return "\n".join(filter(None, (_table(task, images) for task, images in places)))
 
@@ -189,13 +189,13 @@ def read(path):
 
 
 def write_readme():
-    """Replaces the README's result tables with `glance()` and `tables()`."""
+    """Replaces the README's short table with `glance()`, and those of recipes/results/README.md with `tables()`."""
     write_section("at a glance", "recipes.evaluate", glance())
-    write_section("results", "recipes.evaluate", tables())
+    write_section("results", "recipes.evaluate", tables(), readme=RESULTS / "README.md")
 
 
 def write_section(name, program, text, readme=FOLDER.parent / "README.md"):
-    """Replaces what stands between two marks of the README that name a program."""
+    """Replaces what stands between two marks of a README that name a program."""
     begin, end = f"<!-- {name}: written by `python -m {program}` -->\n", f"<!-- end of {name} -->"
     before, rest = readme.read_text().split(begin)
     with written_whole(readme) as temporary:
