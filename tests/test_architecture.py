@@ -35,6 +35,7 @@ LEVELS = {
     "recipes": 5,
     "recipes.distribute": 5,
     "recipes.leaks": 5,
+    "recipes.bound": 5,
     "recipes.grow": 5,
     "recipes.recipe": 6,
     "recipes.revive": 5,
