@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from keras_rednet import weights
+from keras_rednet.photos import COLORS
 from keras_rednet.saved_model import export_saved_model
 from recipes.evaluate import network
 
@@ -19,8 +20,8 @@ def build(name, out):
     base, _, version = name.rpartition("-v")
     folder = out / base / version
     if not folder.exists():
-        color = weights.record(name)["recipe"]["color"]
-        export_saved_model(network(name), folder, color="luminance" if color == "luminance" else "channels")
+        task = weights.record(name)["recipe"]["task"]
+        export_saved_model(network(name), folder, color=COLORS.get(task, "channels"))
     return folder
 
 

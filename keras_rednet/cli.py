@@ -245,8 +245,7 @@ def _write_export(options, tflite):
     if not tflite:
         from keras_rednet.saved_model import export_saved_model
 
-        color = "luminance" if recipe["color"] == "luminance" else "channels"
-        export_saved_model(network, options.output, color=color)
+        export_saved_model(network, options.output, color=photos.COLORS.get(recipe["task"], "channels"))
     else:
         from keras_rednet.tflite import export_tflite
 

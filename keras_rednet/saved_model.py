@@ -24,7 +24,7 @@ from keras_rednet import color as colors
 from keras_rednet.fold import fold
 from keras_rednet.model import PadToMultiple, size_multiple
 
-COLORS = ("channels", "luminance")
+COLORS = ("channels", "luminance", "ycbcr")
 PNG, DEPTH = b"\x89PNG\r\n\x1a\n", 24  # how a file begins, and which of its bytes holds the bits per channel
 WARM_UP = (160, 240)  # pixels, of the request that a server runs before the first real one
 
@@ -36,7 +36,7 @@ def export_saved_model(model, directory, *, color="channels"):
         model: a RED-Net, for instance `RED30(task="denoise")`, with 1 or 3 channels.
         directory: a new folder; its name is the version, a whole number, as TF Serving wants: "models/denoise/1".
         color: how a one-channel network restores the colour images of `restore_image_bytes`: "channels", each of R, G
-            and B, or "luminance", the Y of BT.601 only (super-resolution and deblocking).
+            and B; "luminance", the Y of BT.601 only (super-resolution); or "ycbcr", each of Y, Cb and Cr (deblocking).
 
     Raises:
         ValueError: the folder's name is no version, an unknown `color`, or another number of channels.
@@ -114,9 +114,9 @@ class Servable(tf.Module):
         gray = tf.shape(pixels)[2] == 1
         if self.channels == 3:
             return tf.cond(gray, lambda: self._gray_by_rgb(pixels), lambda: self._rgb(pixels))
-        if self.color == "luminance":
-            return tf.cond(gray, lambda: self._planes(pixels), lambda: self._luminance(pixels))
-        return self._planes(pixels)
+        if self.color == "channels":
+            return self._planes(pixels)
+        return tf.cond(gray, lambda: self._planes(pixels), lambda: self._ycbcr(pixels))
 
     def _rgb(self, pixels):
         return self._whole(tf.ensure_shape(pixels, (None, None, 3))[None])[0]
@@ -128,11 +128,12 @@ class Servable(tf.Module):
         restored = self._whole(tf.transpose(pixels, (2, 0, 1))[..., None])
         return tf.transpose(restored[..., 0], (1, 2, 0))
 
-    def _luminance(self, pixels):
+    def _ycbcr(self, pixels):
+        count = 1 if self.color == "luminance" else 3
         to_ycbcr, to_rgb = (tf.constant(matrix.T, tf.float32) for matrix in (colors.YCBCR, np.linalg.inv(colors.YCBCR)))
         offset = tf.constant(colors.OFFSET, tf.float32)
         ycbcr = tf.ensure_shape(pixels, (None, None, 3)) @ to_ycbcr + offset
-        ycbcr = tf.concat([self._planes(ycbcr[..., :1]), ycbcr[..., 1:]], axis=2)
+        ycbcr = tf.concat([self._planes(ycbcr[..., :count]), ycbcr[..., count:]], axis=2)
         return (ycbcr - offset) @ to_rgb
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_rednet import dataset, restore, weights
 from keras_rednet.metrics import psnr
+from keras_rednet.photos import COLORS
 from keras_rednet.weights import written_whole
 from recipes import contact
 from recipes.demo import SAMPLE
@@ -27,7 +28,6 @@ PICTURES = {
     "inpaint-text.png": ("inpaint", "text 20"),
     "inpaint-scratch.png": ("inpaint", "scratch"),
 }
-COLORS = {"super_resolution": "luminance", "deblock": "ycbcr"}  # what of a colour picture `rednet` restores
 PART = np.s_[40:168, 120:248]  # the cat's eye
 ENLARGED = 2
 

@@ -353,14 +353,14 @@ def test_restores_by_a_network_of_an_ablation(photos, tmp_path):
     assert np.abs(np.asarray(Image.open(tmp_path / "out.png")).astype(int) - expected).max() <= 1
 
 
-def test_exports_a_saved_model_of_luminance(own_weights, photos, tmp_path, capsys):
+def test_exports_a_saved_model_that_deblocks_as_the_command(own_weights, photos, tmp_path, capsys):
     run = ["export", str(own_weights), "-o", str(tmp_path / "models" / "1")]
     assert main(run) == 0
     signature = tf.saved_model.load(str(tmp_path / "models" / "1")).signatures["restore_image_bytes"]
     file = (photos / "photo0.png").read_bytes()
     restored = tf.io.decode_png(signature(image_bytes=tf.constant([file]))["restored_bytes"][0]).numpy()
     model = RED10("deblock", filters=4, weights=own_weights)
-    expected = restore(model, np.asarray(Image.open(photos / "photo0.png")), color="luminance")
+    expected = restore(model, np.asarray(Image.open(photos / "photo0.png")), color="ycbcr")
     np.testing.assert_allclose(restored, expected, atol=1)
     assert main(run) == 2
     assert "is there already: choose a new version" in capsys.readouterr().err

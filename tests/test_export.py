@@ -45,11 +45,17 @@ def run_program(*arguments):
 
 @pytest.mark.parametrize("size", [None, (88, 96)])
 @pytest.mark.parametrize(
-    ("channels", "downsample_at", "color"), [(1, (), "gray"), (1, (1,), "luminance"), (3, (1, 3), "rgb")]
+    ("channels", "downsample_at", "color", "task", "restored"),
+    [
+        (1, (), "gray", "denoise", "channels"),
+        (1, (1,), "luminance", "super_resolution", "luminance"),
+        (1, (1,), "luminance", "deblock", "ycbcr"),
+        (3, (1, 3), "rgb", "denoise", "channels"),
+    ],
 )
-def test_litert_tiles_equal_the_whole_picture(channels, downsample_at, color, size, tmp_path):
+def test_litert_tiles_equal_the_whole_picture(channels, downsample_at, color, task, restored, size, tmp_path):
     model = network(filters=4, channels=channels, downsample_at=downsample_at)
-    export_tflite(model, tmp_path / "model.tflite", size=size, metadata={"color": color})
+    export_tflite(model, tmp_path / "model.tflite", size=size, metadata={"color": color, "task": task})
     for shape in ((123, 150, 3), (90, 201)):
         picture = Image.fromarray(np.random.default_rng(0).integers(90, 160, shape, np.uint8))
         picture.save(tmp_path / "photo.png")
@@ -57,7 +63,7 @@ def test_litert_tiles_equal_the_whole_picture(channels, downsample_at, color, si
             EXPORT / "litert" / "restore.py", *(tmp_path / name for name in ("model.tflite", "photo.png", "out.png"))
         )
         assert done.returncode == 0, done.stderr
-        expected = restore(model, np.asarray(picture), color="luminance" if color == "luminance" else "channels")
+        expected = restore(model, np.asarray(picture), color=restored)
         difference = np.abs(np.asarray(Image.open(tmp_path / "out.png")).astype(int) - expected)
         assert np.abs(expected.astype(int) - np.asarray(picture)).max() > 3
         assert difference.max() <= 1

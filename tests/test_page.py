@@ -121,11 +121,11 @@ def test_denoises_gray(tab, tmp_path):
     assert (received[..., :1] == received[..., :3]).all()
 
 
-def test_deblocks_the_luminance(tab, tmp_path):
+def test_deblocks_luminance_and_colours(tab, tmp_path):
     photo = photograph(tmp_path / "photo.png", (123, 150, 3))
     tab.select_option("#task", "deblock")
     received = restored(tab, tmp_path / "photo.png")
-    assert_same(received[..., :3], restore(MODELS["luminance"], photo, color="luminance"), photo)
+    assert_same(received[..., :3], restore(MODELS["luminance"], photo, color="ycbcr"), photo)
 
 
 @pytest.mark.parametrize("scale", [2, 3])

@@ -22,7 +22,9 @@ def network(channels=1, **options):
     return with_random_weights(REDNet(10, filters=4, channels=channels, **options))
 
 
-@pytest.fixture(scope="module", params=[(1, (), "channels"), (1, (1,), "luminance"), (3, (1, 3), "channels")])
+@pytest.fixture(
+    scope="module", params=[(1, (), "channels"), (1, (1,), "luminance"), (1, (), "ycbcr"), (3, (1, 3), "channels")]
+)
 def exported(request, tmp_path_factory):
     """Returns (model, color, folder)."""
     channels, downsample_at, color = request.param
@@ -45,7 +47,7 @@ def pictures():
 
 def tolerance(picture, color):
     """Returns by how much integers may differ: float32 rounds another way in 16 bits, and in other orders of colour."""
-    return 1 if color == "luminance" or picture.mode == "I;16" else 0
+    return 1 if color in ("luminance", "ycbcr") or picture.mode == "I;16" else 0
 
 
 def encoded(picture, kind="PNG"):

@@ -43,7 +43,8 @@ class Network:
             restored = self.restore_planes(np.repeat(pixels, 3, axis=2)).mean(axis=2, keepdims=True)
         elif self.metadata.get("color") == "luminance":
             ycbcr = pixels @ YCBCR.T + OFFSET
-            ycbcr[..., :1] = self.restore_planes(ycbcr[..., :1].astype(np.float32))
+            for i in range(3 if self.metadata.get("task") == "deblock" else 1):  # JPEG spoils colours as well
+                ycbcr[..., i : i + 1] = self.restore_planes(ycbcr[..., i : i + 1].astype(np.float32))
             restored = (ycbcr - OFFSET) @ np.linalg.inv(YCBCR).T
         else:
             restored = np.concatenate([self.restore_planes(pixels[..., i : i + 1]) for i in range(count)], axis=2)

@@ -33,8 +33,9 @@ async function restore({ task, scale, precision, accelerator, width, height, byt
 
 /** Restores RGB planes with a network of any colours. */
 async function restorePixels(network, rgb) {
-  const { channels, color } = network.metadata;
-  const planes = channels === 3 || color === "luminance" || rgb.isGray() ? 1 : 3;
+  const { channels, color, task } = network.metadata;
+  const luminanceOnly = color === "luminance" && task !== "deblock"; // JPEG spoils colours as well
+  const planes = channels === 3 || luminanceOnly || rgb.isGray() ? 1 : 3;
   const tiles = planes * network.tiles(rgb.width, rgb.height);
   let tile = 0;
   const progress = () => postMessage({ tile: ++tile, tiles });
