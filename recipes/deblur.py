@@ -24,7 +24,7 @@ BLURS = {
 # enlarged images have none, and leaves sharp pictures alone by feature maps of millions (recipes/bound.py).
 # recipes/starts holds two stages on the way to v6. The first went on from v5 for 4 of 8 epochs at 4e-4, of 4 patches
 # per image, a quarter of them spared, of images up to 8 times enlarged with grain up to 3, which mended both and cost
-# 0.2 dB; the second from there by the recipe as it is, 7 epochs at 2.5e-4, which won them back, with half of the specks.
+# 0.2 dB; the second from there by the recipe as it is, 7 epochs at 2.5e-4, which won them back, with half the specks.
 # It is better than v5 at all that is blurred and on the worst clean photographs, but is not shipped: their median fell
 # from 70.8 to 56.8 dB.
 SPARED = 0.12
