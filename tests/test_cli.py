@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +12,13 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
-import keras_rednet
 from keras_rednet import RED10, RED20, RED30, REDNet, cli, restore
 from keras_rednet.cli import main
 from keras_rednet.metrics import psnr
 from keras_rednet.pictures import ORIENTATION
 from keras_rednet.weights import read_record, records, save
 from recipes import evaluate
+from recipes.demo import SAMPLE
 from recipes.experiments import EXPERIMENTS
 
 
@@ -79,7 +78,7 @@ def test_gray_photos_use_the_gray_network(denoise, tmp_path):
 @pytest.mark.parametrize("name", ["noisy.jpg", "noisy.webp", "noisy.png"])
 def test_noise_in_lossy_files_is_removed_too(name, tmp_path):
     """Where colour is stored at half the resolution, noise is no longer white, and the blind network leaves it."""
-    with Image.open(Path(keras_rednet.__file__).parent / "samples" / "chelsea.png") as sample:
+    with Image.open(SAMPLE) as sample:
         clean = np.asarray(sample.crop((100, 0, 260, 120)), float)
     noisy = np.clip(clean + 20 * np.random.default_rng(0).normal(size=clean.shape), 0, 255)
     Image.fromarray(np.uint8(np.round(noisy))).save(tmp_path / name, quality=90)
@@ -91,16 +90,13 @@ def test_noise_in_lossy_files_is_removed_too(name, tmp_path):
 
 @pytest.mark.parametrize("kernel", ["disk", "gaussian", "motion"])
 def test_litert_leaves_what_is_sharp_as_keras_does(kernel, tmp_path):
-    with Image.open(Path(keras_rednet.__file__).parent / "samples" / "chelsea.png") as sample:
+    with Image.open(SAMPLE) as sample:
         sample.crop((300, 100, 428, 228)).save(tmp_path / "sharp.png")
     restored = {}
     for engine in ("keras", "litert"):
-        target = tmp_path / f"{engine}.png"
-        assert (
-            main(["deblur", str(tmp_path / "sharp.png"), "-o", str(target), "--kernel", kernel, "--engine", engine])
-            == 0
-        )
-        restored[engine] = np.asarray(Image.open(target)).astype(int)
+        run = ["deblur", str(tmp_path / "sharp.png"), "-o", str(tmp_path / f"{engine}.png"), "--kernel", kernel]
+        assert main([*run, "--engine", engine]) == 0
+        restored[engine] = np.asarray(Image.open(tmp_path / f"{engine}.png")).astype(int)
     assert np.abs(restored["keras"] - restored["litert"]).max() <= 1
 
 
