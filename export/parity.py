@@ -2,7 +2,7 @@
 
 Every file restores the same 8-bit images as its model does, by LiteRT. A row per file, image set and level goes to
 FOLDER/parity.csv. An 8-bit file that loses more than its limit is not released: it is deleted, and the table names the
-precision to use instead. This is the one place with tolerances.
+precision to use instead. This is the one place with tolerances. Files of weights that are no longer shipped stop it.
 """
 
 import argparse
@@ -10,12 +10,12 @@ import csv
 import dataclasses
 import functools
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from export.litert.restore import Network
+from keras_rednet import weights
 from keras_rednet.corruptions import GaussianNoise
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.restoration import restore
@@ -67,10 +67,17 @@ def parity(folder, data):
     Args:
         folder: with files of `python -m export.tflite`.
         data: folder of test images, as recipes/experiments.py describes it.
+
+    Raises:
+        ValueError: the folder holds no files, or some of weights that are not shipped.
     """
+    files = {path: json.loads(path.with_suffix(".json").read_text()) for path in sorted(folder.glob("*.tflite"))}
+    if not files:
+        raise ValueError(f"{folder} holds no .tflite files: `python -m export.tflite` writes them.")
+    if strange := [path.name for path, metadata in files.items() if metadata["weights"] not in weights.records()]:
+        raise ValueError(f"Delete the files of weights that are not shipped, or not any more: {', '.join(strange)}.")
     rows = []
-    for path in sorted(folder.glob("*.tflite")):
-        metadata = json.loads(path.with_suffix(".json").read_text())
+    for path, metadata in files.items():
         size = path.stat().st_size
         scored = [_row(path, metadata, trial, data) | {"bytes": size} for trial in trials(metadata)]
         if any(row["verdict"] for row in scored):
@@ -125,10 +132,10 @@ def main(arguments=None):
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the files")
     parser.add_argument("--data", required=True, metavar="DATASETS", help="the folder of the test images")
     options = parser.parse_args(arguments)
-    rows = parity(options.folder, options.data)
-    if not rows:
-        parser.error(f"{options.folder} holds no .tflite files.")
-    sys.exit(any(row["verdict"] for row in rows))
+    try:
+        parity(options.folder, options.data)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ from recipes.evaluate import network
 
 
 def build(name, out):
-    """Writes the SavedModel of shipped weights, by name with the version, below `out`, unless it is there already.
+    """Writes the SavedModel of shipped weights, by name, below `out`, unless it is there already.
 
     Returns its folder.
     """
+    name = weights.versioned(name)
     base, _, version = name.rpartition("-v")
     folder = out / base / version
     if not folder.exists():

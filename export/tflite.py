@@ -6,7 +6,7 @@ The folder holds clean images, which are corrupted to calibrate 8-bit files; no 
     NAME-512x512-float16.tflite, NAME-512x512-int8.tflite                              browsers and GPU delegates
 
 and beside each the JSON that stands in it. `python -m export.parity` then scores them. Networks for deblurring get no
-8-bit files: where a picture is sharp, their feature maps go too far for these (recipes/bound.py).
+8-bit files.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_rednet import dataset, weights
-from keras_rednet.tflite import export_tflite
+from keras_rednet.tflite import EIGHT_BITS, export_tflite, stands_8_bits
 from recipes import train
 from recipes.evaluate import network
 from recipes.recipe import stem
@@ -37,7 +37,7 @@ def build(name, images, out, kinds=tuple(KINDS)):
     """Writes the TFLite files of shipped weights into the folder `out`.
 
     Args:
-        name: of shipped weights, with the version.
+        name: of shipped weights.
         images: paths of clean images.
         out: folder, made if missing.
         kinds: which files, keys of `KINDS`.
@@ -45,6 +45,7 @@ def build(name, images, out, kinds=tuple(KINDS)):
     Returns:
         list of paths.
     """
+    name = weights.versioned(name)
     out.mkdir(parents=True, exist_ok=True)
     record = weights.record(name)
     recipe = train.RECIPES[stem(record["network"])]
@@ -53,7 +54,7 @@ def build(name, images, out, kinds=tuple(KINDS)):
     paths = []
     for kind in kinds:
         options = dict(KINDS[kind])
-        if recipe.task == "deblur" and options.get("quantize") in ("dynamic", "int8"):
+        if options.get("quantize") in EIGHT_BITS and not stands_8_bits(recipe.task):
             continue
         if options.get("quantize") == "int8":
             options["calibration"] = samples(recipe, images)

@@ -228,6 +228,8 @@ def _export(options):
     if not tflite and (options.quantize or options.size or options.calibration):
         raise ValueError(f"--quantize, --size and --calibration are for .tflite files. Received: -o {options.output}.")
     written = (options.output, options.output.with_suffix(".json")) if tflite else ()
+    if options.calibration and options.quantize != "int8":
+        raise ValueError(f"--calibration is for --quantize int8. Received: --quantize {options.quantize}.")
     there = next((path for path in written if path.exists()), None)
     if there and not options.overwrite:
         raise ValueError(f"{there} is there already: add --overwrite to replace it.")
@@ -247,8 +249,13 @@ def _write_export(options, tflite):
 
         export_saved_model(network, options.output, color=photos.COLORS.get(recipe["task"], "channels"))
     else:
-        from keras_rednet.tflite import export_tflite
+        from keras_rednet.tflite import EIGHT_BITS, export_tflite, stands_8_bits
 
+        if options.quantize in EIGHT_BITS and not stands_8_bits(recipe["task"]):
+            raise ValueError(
+                f"In 8 bits a network to {recipe['task']} spoils what is sharp already: use --quantize float16, or "
+                f"none. Received: --quantize {options.quantize}."
+            )
         about = {key: recipe[key] for key in ("task", "level", "color")}
         about |= {"weights": options.weights, "weights_sha256": record["sha256"], "licence": record.get("licence")}
         options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -270,7 +277,7 @@ def _calibration(folder, recipe):
 
     gray = recipe["color"] == "gray"  # restores each of R, G and B, and their mean has less noise
     samples = []
-    for i, path in enumerate(dataset.usable(dataset.list_images(folder), patch_size=1)[:CALIBRATION]):
+    for i, path in enumerate(dataset.usable(dataset.list_images(folder)[:CALIBRATION], patch_size=1)):
         image = dataset.read_image(path, color="rgb" if gray else recipe["color"])
         image = image[..., [i % 3]] if gray else image
         top, left = (max(0, side - CALIBRATION_CROP) // 2 for side in image.shape[:2])

@@ -9,6 +9,8 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import keras
+
 from keras_rednet import weights
 from keras_rednet.model import RED10, RED20, RED30, TASK_CHANNELS, REDNet
 from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, write_picture
@@ -16,6 +18,10 @@ from keras_rednet.quiet import quiet_libraries
 from keras_rednet.restoration import restore, upscale
 
 FAILURES = (ValueError, TypeError, OSError, MemoryError, RuntimeError, ImportError)  # of one picture; the rest go on
+if keras.backend.backend() == "tensorflow":
+    from tensorflow.errors import OpError
+
+    FAILURES += (OpError,)  # memory that runs out, for instance
 COLORS = {
     "super_resolution": "luminance",
     "deblock": "ycbcr",
@@ -156,9 +162,9 @@ class Restorer:
         if self.work.engine == "keras":
             return model
         from keras_rednet.litert import to_litert
+        from keras_rednet.tflite import stands_8_bits
 
-        # A picture that is not blurred, or not everywhere, takes feature maps too far for 8 bits (recipes/bound.py).
-        return to_litert(model, quantize=None if self.work.task == "deblur" else "dynamic")
+        return to_litert(model, quantize="dynamic" if stands_8_bits(self.work.task) else None)
 
 
 def _one_ahead(executor, function, items):

@@ -37,6 +37,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # that turn a picture upright, by its orientation
 EXIF_BLOCKS = (0x8769, 0x8825)  # the camera's settings, the place
+INTEROPERABILITY = 0xA005  # of the settings: where in the old file a further block stood
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -102,7 +103,7 @@ def write_picture(path, picture):
     path = Path(path)
     check_format(path, picture.image)
     options = SAVE_OPTIONS[path.suffix.lower()]
-    metadata = {"exif": picture.exif, "icc_profile": picture.icc_profile}
+    metadata = {"exif": picture.exif, "icc_profile": picture.icc_profile, "dpi": _dpi(picture.image)}
     metadata = {key: value for key, value in metadata.items() if value}
     with written_whole(path) as temporary:
         if isinstance(picture.image, np.ndarray):
@@ -112,6 +113,12 @@ def write_picture(path, picture):
             picture.image.save(temporary, **options, **metadata)
         except (RuntimeError, SyntaxError, ValueError, struct.error) as error:
             raise ValueError(f"{path}: could not be written as {options['format']}. {error}") from error
+
+
+def _dpi(image):
+    """Returns the dots per inch of a PIL image, or None without any that all formats hold."""
+    dpi = getattr(image, "info", {}).get("dpi", ())
+    return tuple(map(float, dpi)) if len(dpi) == 2 and all(0 < value < 65535 for value in dpi) else None
 
 
 def check_format(path, image):
@@ -157,6 +164,7 @@ def _exif_bytes(exif, file_format):
             kept[tag] = exif[tag]
     for block in EXIF_BLOCKS:
         values = exif.get_ifd(block)
+        values = {tag: value for tag, value in values.items() if tag != INTEROPERABILITY}
         values = {tag: value for tag, value in values.items() if _can_be_written(tag, value, block)}
         if values:
             kept.get_ifd(block).update(values)

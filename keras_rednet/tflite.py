@@ -22,12 +22,21 @@ from keras_rednet.model import halo, size_multiple, values_per_pixel
 from keras_rednet.saved_model import require_tensorflow
 from keras_rednet.weights import written_whole
 
-QUANTIZE = (None, "float16", "dynamic", "int8")
+EIGHT_BITS = ("dynamic", "int8")
+QUANTIZE = (None, "float16", *EIGHT_BITS)
 METADATA = "keras_rednet"
 OPERATORS = {"CONV_2D", "ADD", "PAD", "DEPTH_TO_SPACE", "RELU", "MINIMUM", "QUANTIZE", "DEQUANTIZE"}
 LARGEST = 256  # pixels of a calibration image
 COVERED = 99.99  # percent of its values lie within the 8-bit range of a feature map
 VALUES = 2_000_000  # of a feature map, from which its range is taken
+
+
+def stands_8_bits(task):
+    """Tells whether the shipped networks of a task are right in 8 bits.
+
+    Those for deblurring are not: where a picture is sharp, their feature maps go too far (recipes/bound.py).
+    """
+    return task != "deblur"
 
 
 def export_tflite(model, path, *, quantize=None, calibration=None, size=None, metadata=None):

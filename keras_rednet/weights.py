@@ -5,10 +5,11 @@ are `.npz` without pickled objects, float16 on disk and float32 in the model.
 """
 
 import contextlib
-import glob
+import functools
 import hashlib
 import json
 import os
+import platform
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 PRETRAINED = Path(__file__).parent / "pretrained"
+HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # in names of unfinished files: a folder may be several machines'
 RECORD_KEYS = ("recipe", "commit", "training_images", "validation_images", "patches", "validation_psnr")
 
 
@@ -49,7 +51,7 @@ def record(name):
     Raises:
         ValueError: unknown name.
     """
-    return records()[_versioned(name)]
+    return records()[versioned(name)]
 
 
 def load(model, name):
@@ -58,7 +60,7 @@ def load(model, name):
     Raises:
         ValueError: unknown name, a damaged file (hash), or a network of another shape.
     """
-    name = _versioned(name)
+    name = versioned(name)
     _assign(model, _read_npz(PRETRAINED / f"{name}.npz", record(name)["sha256"]), name)
 
 
@@ -146,18 +148,26 @@ def save(model, path, record):
 def written_whole(path):
     """Yields a temporary path beside `path`; it is renamed to `path` once the block has ended without error.
 
-    What a killed process left of the same file is removed.
+    By then it is on the disk, so that a power failure leaves no half of it. What killed processes of this machine left
+    in the folder is removed when a process first writes there.
     """
     path = Path(path)
-    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")  # ends as `path` does
-    for left in path.parent.glob(f".part-*-{glob.escape(path.name)}"):
-        if not _is_running(left.name.split("-")[1]):
-            left.unlink(missing_ok=True)
+    _remove_parts(path.parent)
+    temporary = path.with_name(f".part-{os.getpid()}-{HOST}-{path.name}")  # ends as `path` does
     try:
         yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@functools.cache  # a folder may hold millions of files
+def _remove_parts(folder):
+    for part in folder.glob(f".part-*-{HOST}-*"):
+        if not _is_running(part.name.split("-")[1]):
+            part.unlink(missing_ok=True)
 
 
 def _is_running(process):
@@ -172,7 +182,8 @@ def _is_running(process):
     return True
 
 
-def _versioned(name):
+def versioned(name):
+    """Returns the name of shipped weights with its "-v1", of one with or without; ValueError for an unknown one."""
     shipped = records()
     name = next((full for full in shipped if full.rpartition("-v")[0] == name), name)
     if name not in shipped:

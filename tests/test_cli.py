@@ -314,6 +314,20 @@ def test_exports_tflite(own_weights, photos, tmp_path, capsys):
     assert (tmp_path / "out" / "model.tflite").read_bytes() == before
 
 
+@pytest.mark.parametrize("quantize", ["dynamic", "int8"])
+def test_exports_no_8_bit_file_to_deblur(photos, tmp_path, quantize, capsys):
+    run = ["export", "red30-fast-deblur-motion-color", "-o", str(tmp_path / "model.tflite"), "--quantize", quantize]
+    assert main([*run, *(["--calibration", str(photos)] if quantize == "int8" else [])]) == 2
+    assert f"use --quantize float16, or none. Received: --quantize {quantize}" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_calibration_is_for_int8_only(photos, tmp_path, capsys):
+    run = ["export", "red30-fast-denoise-blind-gray", "-o", str(tmp_path / "model.tflite")]
+    assert main([*run, "--quantize", "float16", "--calibration", str(photos)]) == 2
+    assert "--calibration is for --quantize int8" in capsys.readouterr().err
+
+
 def test_gray_denoisers_are_calibrated_by_single_channels(tmp_path):
     """As colour pictures are restored by them: the mean of R, G and B has less noise."""
     for i in range(3):

@@ -20,6 +20,7 @@ from test_model import with_random_weights
 from test_tflite import calibration
 
 from export import card, page, parity, saved_model, tflite
+from export.litert import restore as litert_restore
 from keras_rednet import RED10, REDNet, export_tflite, psnr, restore, weights
 from keras_rednet.corruptions import GaussianNoise
 from recipes import evaluate, tables, train
@@ -70,7 +71,7 @@ def test_litert_tiles_equal_the_whole_picture(channels, downsample_at, color, ta
         assert np.mean(difference > 0) < 0.01
 
 
-@pytest.mark.parametrize(("mode", "words"), [("RGB", None), ("I;16", "mode I;16"), ("RGBA", "mode RGBA")])
+@pytest.mark.parametrize(("mode", "words"), [("RGB", None), ("I;16", "16 bits"), ("RGBA", "mode RGBA")])
 def test_litert_turns_pictures_upright_and_refuses_what_it_would_spoil(mode, words, tmp_path):
     export_tflite(network(filters=4, channels=3), tmp_path / "model.tflite")
     exif = Image.Exif()
@@ -88,6 +89,27 @@ def test_litert_turns_pictures_upright_and_refuses_what_it_would_spoil(mode, wor
         assert words in done.stderr
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "out.png").exists()
+
+
+def test_litert_reads_16_bits_and_sideways_tiffs_as_they_are(tmp_path):
+    (tmp_path / "deep.PNG").write_bytes(tf.io.encode_png(np.zeros((9, 8, 3), np.uint16)).numpy())
+    with pytest.raises(ValueError, match=r"deep.PNG: must have 8 bits and no transparency. Received: 16 bits"):
+        litert_restore.read_picture(str(tmp_path / "deep.PNG"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30), np.uint8))
+    image.save(tmp_path / "photo.tif", exif=exif.tobytes())
+    upright = np.asarray(image.transpose(Image.Transpose.ROTATE_270))
+    np.testing.assert_array_equal(litert_restore.read_picture(str(tmp_path / "photo.tif")), upright)
+
+
+def test_litert_writes_jpegs_that_keep_what_was_restored(tmp_path, photos):
+    export_tflite(REDNet(10, filters=4, channels=3), tmp_path / "model.tflite")  # changes nothing
+    files = (tmp_path / "model.tflite", photos / "photo0.png", tmp_path / "out.jpg")
+    done = run(EXPORT / "litert" / "restore.py", *files)
+    assert done.returncode == 0, done.stderr
+    before, after = (np.asarray(Image.open(path).convert("RGB"), np.float32) for path in files[1:])
+    assert psnr(before, after, data_range=255) > 42
 
 
 def test_litert_restores_pictures_smaller_than_the_file_and_8_bit_ones(tmp_path):
@@ -109,7 +131,9 @@ def test_litert_restores_pictures_smaller_than_the_file_and_8_bit_ones(tmp_path)
 def test_litert_refuses_other_files(tmp_path, photos):
     (tmp_path / "model.tflite").write_bytes((photos / "photo0.png").read_bytes())
     done = run(EXPORT / "litert" / "restore.py", tmp_path / "model.tflite", photos / "photo0.png", tmp_path / "out.png")
-    assert done.returncode != 0
+    assert done.returncode == 1
+    assert "model.tflite is no file of keras_rednet" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "out.png").exists()
 
 
@@ -234,18 +258,28 @@ def _keras_psnr(data):
 def test_an_8_bit_file_that_loses_too_much_is_not_released(shipped, photos, tmp_path, monkeypatch, capsys):
     paths = tflite.build(NAME, sorted(photos.iterdir()), tmp_path / "dist", kinds=("float16", "int8"))
     monkeypatch.setattr(parity, "LIMITS", {"sigma 25": -10.0})
-    with pytest.raises(SystemExit) as end:
-        parity.main([str(tmp_path / "dist"), "--data", str(shipped)])
-    assert end.value.code == 1
+    parity.main([str(tmp_path / "dist"), "--data", str(shipped)])
     assert [path.exists() for path in paths] == [True, False]
     assert not paths[1].with_suffix(".json").exists()
     assert "int8.tflite  Set12 sigma 25" in capsys.readouterr().out
     assert f"| {paths[1].name} | | refused: use float16 |" in card.card(NAME, tmp_path / "dist")
 
 
+def test_files_of_weights_that_are_not_shipped_any_more_are_named(shipped, photos, tmp_path, capsys):
+    (path,) = tflite.build(NAME.rpartition("-v")[0], sorted(photos.iterdir()), tmp_path / "dist", kinds=("float32",))
+    assert path.name == f"{NAME}-float32.tflite"
+    metadata = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(metadata | {"weights": "red10-fast-denoise-blind-gray-v1"}))
+    with pytest.raises(SystemExit) as end:
+        parity.main([str(tmp_path / "dist"), "--data", str(shipped)])
+    assert end.value.code == 2
+    assert f"Delete the files of weights that are not shipped, or not any more: {path.name}." in capsys.readouterr().err
+    assert not (tmp_path / "dist" / "parity.csv").exists()
+
+
 def test_saved_models_lie_where_tf_serving_looks(shipped, tmp_path):
     for _ in range(2):  # the second time all are there
-        saved_model.main(["--out", str(tmp_path / "dist")])
+        saved_model.main([NAME.rpartition("-v")[0], "--out", str(tmp_path / "dist")])
     loaded = tf.saved_model.load(str(tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "3"))
     image = np.random.default_rng(0).random((1, 9, 7, 1), np.float32)
     expected = evaluate.network(NAME).predict(image, verbose=0)

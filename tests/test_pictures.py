@@ -47,6 +47,34 @@ def test_round_trip_keeps_exif_and_profile(tmp_path, suffix):
         assert kept.get_ifd(0x8825)[0x0001] == "N"
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])
+def test_round_trip_keeps_the_resolution(tmp_path, suffix):
+    Image.fromarray(pixels(8, 16, 3)).save(tmp_path / f"a{suffix}", dpi=(300, 150))
+    picture = read_picture(tmp_path / f"a{suffix}")
+    restored = restore(RED10(weights=None, channels=3), picture.image)
+    write_picture(tmp_path / f"b{suffix}", dataclasses.replace(picture, image=restored))
+    assert Image.open(tmp_path / f"b{suffix}").info["dpi"] == pytest.approx((300, 150), rel=1e-3)
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (float("nan"), 72), (1e9, 72), (72,)])
+def test_a_resolution_that_cannot_be_is_left_out(tmp_path, dpi):
+    image = Image.fromarray(pixels(8, 16, 3))
+    image.info["dpi"] = dpi
+    write_picture(tmp_path / "a.png", Picture(image))
+    assert "dpi" not in Image.open(tmp_path / "a.png").info
+
+
+def test_a_place_in_the_old_file_does_not_pass_to_the_copy(tmp_path):
+    block = exif()
+    block.get_ifd(0x8769)[0xA005] = 4321
+    Image.fromarray(pixels(8, 16, 3)).save(tmp_path / "a.jpg", exif=block.tobytes())
+    assert 0xA005 in Image.open(tmp_path / "a.jpg").getexif().get_ifd(0x8769)
+    write_picture(tmp_path / "b.jpg", read_picture(tmp_path / "a.jpg"))
+    kept = Image.open(tmp_path / "b.jpg").getexif().get_ifd(0x8769)
+    assert 0xA005 not in kept
+    assert kept[0x829D] == 2.5
+
+
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_a_tag_of_another_type_costs_itself_only(tmp_path, orientation):
     block = exif(tag274=orientation)

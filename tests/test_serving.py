@@ -4,6 +4,7 @@ import base64
 import http.server
 import io
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -127,6 +128,23 @@ def test_no_server():
     for function in (client.restore_by_rest, client.restore_by_grpc):
         with pytest.raises(OSError, match="localhost:9|refused"):
             function([b""], server="localhost:9", timeout=5)
+
+
+def test_the_program_waits_as_long_as_it_is_told(rest, photos, tmp_path):
+    silent = socket.create_server(("localhost", 0))
+    command = [sys.executable, str(CLIENT), "--server", f"localhost:{silent.getsockname()[1]}", "--timeout", "0.5"]
+    for protocol in ([], ["--grpc"]):
+        files = [str(photos / "photo0.png"), str(tmp_path / "no.png")]
+        done = subprocess.run([*command, *protocol, *files], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+    silent.close()
+
+
+def test_grpc_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with pytest.raises(ImportError, match="pip install grpcio"):
+        client.restore_by_grpc([b""])
 
 
 def test_the_program(rest, model, photos, tmp_path):

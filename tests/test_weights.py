@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -141,16 +142,37 @@ def test_refuses_other_files(tmp_path):
 def test_what_a_killed_process_left_is_removed(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    mine, other = tmp_path / f".part-{ended.pid}-a[1].png", tmp_path / f".part-{ended.pid}-b.png"
-    running = tmp_path / f".part-{os.getppid()}-a[1].png"
-    for path in (mine, other, running, tmp_path / ".part-x-a[1].png"):
+    left = [tmp_path / f".part-{ended.pid}-{weights.HOST}-{name}" for name in ("a[1].png", "b.png")]
+    running = tmp_path / f".part-{os.getppid()}-{weights.HOST}-a[1].png"
+    elsewhere = tmp_path / f".part-{ended.pid}-{'0' * 8}-a[1].png"  # on another machine, who knows whether it runs
+    for path in (*left, running, elsewhere, tmp_path / f".part-x-{weights.HOST}-a[1].png"):
         path.write_bytes(b"half")
     with weights.written_whole(tmp_path / "a[1].png") as temporary:
         temporary.write_bytes(b"whole")
-    assert not mine.exists()
-    assert other.exists()
+    assert not any(path.exists() for path in left)
     assert running.exists()
+    assert elsewhere.exists()
     assert (tmp_path / "a[1].png").read_bytes() == b"whole"
+
+
+def test_a_folder_is_looked_through_once(tmp_path, monkeypatch):
+    looked = []
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: looked.append(folder) or glob(folder, pattern))
+    for i in range(3):
+        with weights.written_whole(tmp_path / f"{i}.png") as temporary:
+            temporary.touch()
+    assert looked == [tmp_path]
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append([path.name for path in tmp_path.iterdir()]))
+    with weights.written_whole(tmp_path / "a.png") as temporary:
+        temporary.write_bytes(b"whole")
+    assert len(synced) == 1
+    assert "a.png" not in synced[0]
+    assert (tmp_path / "a.png").exists()
 
 
 def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path):

@@ -12,6 +12,7 @@ package keras.rednet
 import android.content.Context
 import android.graphics.Bitmap
 import android.graphics.Color
+import android.os.Build
 import com.google.ai.edge.litert.Accelerator
 import com.google.ai.edge.litert.CompiledModel
 import kotlin.math.roundToInt
@@ -31,7 +32,9 @@ class Rednet(
     fun restore(photo: Bitmap): Bitmap {
         require(photo.width >= side && photo.height >= side) { "The photo must be at least $side x $side pixels." }
         val (width, height) = photo.width to photo.height
-        val pixels = IntArray(width * height).also { photo.getPixels(it, 0, width, 0, 0, width, height) }
+        val hardware = Build.VERSION.SDK_INT >= 26 && photo.config == Bitmap.Config.HARDWARE // as ImageDecoder gives them
+        val readable = if (hardware) photo.copy(Bitmap.Config.ARGB_8888, false) else photo
+        val pixels = IntArray(width * height).also { readable.getPixels(it, 0, width, 0, 0, width, height) }
         val restored = pixels.copyOf()
         for (y in spans(height)) for (x in spans(width)) {
             val tile = IntArray(side * side) { pixels[(y.window + it / side) * width + x.window + it % side] }
@@ -78,5 +81,8 @@ class Rednet(
         }
     }
 
-    override fun close() = model.close()
+    override fun close() {
+        (inputs + outputs).forEach { it.close() }
+        model.close()
+    }
 }

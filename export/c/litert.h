@@ -1,6 +1,6 @@
-/* The part of LiteRT's C library, 2.x, that restore.c calls. The library comes in the wheel of ai-edge-litert and in the
- * Android package; its own headers are in the repository google-ai-edge/LiteRT under litert/c, and take the place of this
- * one where they are at hand.
+/* The part of LiteRT's C library, 2.3, that restore.c calls. The library comes in the wheel of ai-edge-litert and in the
+ * Android package; its own headers are in the repository google-ai-edge/LiteRT under litert/c. (Earlier versions create a
+ * model without an environment.)
  */
 #ifndef KERAS_REDNET_LITERT_H
 #define KERAS_REDNET_LITERT_H

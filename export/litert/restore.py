@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 # ITU-R BT.601, studio range, values in [0, 1]: rows are Y, Cb and Cr for R, G and B.
 YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
 OFFSET = np.array([16.0, 128.0, 128.0]) / 255
+JPEG = {"quality": 95, "subsampling": 0}  # or it spoils what was restored; other formats take no notice
 TILE = 512  # pixels of each side, for files of any size
 
 
@@ -89,18 +90,24 @@ class Network:
 def read_metadata(path):
     """Returns what a TFLite file of keras_rednet says of itself, a dict."""
     with open(path, "rb") as file:
-        model = schema.ModelT.InitFromPackedBuf(file.read(), 0)
-    for entry in model.metadata or []:
-        if entry.name == b"keras_rednet":
-            return json.loads(bytes(model.buffers[entry.buffer].data))
+        content = file.read()
+    if content[4:8] == b"TFL3":
+        model = schema.ModelT.InitFromPackedBuf(content, 0)
+        for entry in model.metadata or []:
+            if entry.name == b"keras_rednet":
+                return json.loads(bytes(model.buffers[entry.buffer].data))
     raise ValueError(f"{path} is no file of keras_rednet: it has no metadata of that name.")
 
 
 def read_picture(path):
     """Returns a picture, the right way up, as uint8 [h, w] or [h, w, 3]."""
-    picture = ImageOps.exif_transpose(Image.open(path))
-    if picture.mode[0] in "IF" or "A" in picture.mode or "transparency" in picture.info:
-        raise ValueError(f"{path}: must have 8 bits and no transparency. Received: mode {picture.mode} of Pillow.")
+    with open(path, "rb") as file:  # given the path, Pillow maps TIFFs that lie on their side askew
+        deep = file.read(25)[24:] == b"\x10" and path.lower().endswith(".png")  # Pillow would cut off 8 of 16 bits
+        file.seek(0)
+        picture = ImageOps.exif_transpose(Image.open(file))
+    if deep or picture.mode[0] in "IF" or "A" in picture.mode or "transparency" in picture.info:
+        bits = "16 bits" if deep else f"mode {picture.mode} of Pillow"
+        raise ValueError(f"{path}: must have 8 bits and no transparency. Received: {bits}.")
     return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
 
 
@@ -116,8 +123,8 @@ def main():
         sys.exit(__doc__)
     model, source, target = sys.argv[1:]
     try:
-        Image.fromarray(Network(model).restore(read_picture(source))).save(target)
-    except (OSError, ValueError) as error:
+        Image.fromarray(Network(model).restore(read_picture(source))).save(target, **JPEG)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         sys.exit(f"restore.py: {error}")
 
 

@@ -68,16 +68,16 @@ async function take(file) {
 
 function restore() {
   if (!photo) return;
+  if (busy) idle();
+  $("pictures").hidden = $("save").hidden = true;
   const task = $("task").value;
   const scale = task === "super_resolution" ? Number($("scale").value) : 1;
   if (scale ** 2 * photo.width * photo.height > PIXELS) {
     say(`${scale * photo.width} x ${scale * photo.height} pixels are more than a browser can show.`);
     return;
   }
-  if (busy) idle();
   worker ??= start();
   busy = true;
-  $("pictures").hidden = $("save").hidden = true;
   $("progress").hidden = $("stop").hidden = false;
   $("progress").removeAttribute("value");
   say(`Restoring ${photo.name} ...`);
