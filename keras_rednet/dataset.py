@@ -7,6 +7,7 @@ was never interrupted, on any number of workers.
 
 import dataclasses
 import io
+import math
 import warnings
 from pathlib import Path
 
@@ -23,6 +24,7 @@ COLORS = {"gray": 1, "luminance": 1, "rgb": 3}
 BICUBIC = Image.Resampling.BICUBIC
 GRAIN_REACH = 3  # pixels, of the filter that makes grain soft
 MIXED_IMAGES = 64  # images whose patches are interleaved, so that a batch shows many
+LARGEST = 10_000_000  # pixels of such an image; of a larger one a part is taken, or together they fill the memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +199,8 @@ def training_patches(
         epoch: tf.Variable, int64 scalar: the epoch number, set before the epoch begins (see recipes/train.py).
         seed: integer.
         scale_range: pair 0 < low <= high <= 16: each time it is decoded, an image is resized by a factor drawn from it,
-            evenly in its logarithm, bicubic, but not below the size of a patch. Smaller copies show detail that the
+            evenly in its logarithm, bicubic, but not below the size of a patch; of one that would have more than
+            `LARGEST` pixels then, a part is taken, anywhere in it. Smaller copies show detail that the
             photograph has only far off; enlarged ones are as soft as the pixels of large photographs are.
         contrast_range: pair 0 < low <= high <= 16: the contrast of each patch, about its mean, is multiplied by a
             factor drawn from it, evenly in its logarithm; then the patch is clipped and rounded to 8 bits. Letters on a
@@ -230,15 +233,16 @@ def training_patches(
     channels = COLORS[color]
     per_process = images.count // processes
 
-    def decode(file, factor):
-        return _resized(read_image(_path_or_bytes(file), color=color), float(factor), patch_size)
+    def decode(file, factor, seed):
+        image = _part(read_image(_path_or_bytes(file), color=color), float(factor), patch_size, seed)
+        return _resized(image, float(factor), patch_size)
 
     def read(record, image_seed):
         factor = _factor(tf.random.fold_in(image_seed, -1), scale_range)
-        image = tf.numpy_function(decode, [record, factor], tf.uint8)
+        image = tf.numpy_function(decode, [record, factor, image_seed], tf.uint8)
         image = tf.ensure_shape(image, [None, None, channels])
         fits = tf.reduce_min(tf.shape(image)[:2]) >= patch_size
-        name = tf.strings.substr(record, 0, 200)
+        name = tf.where(tf.strings.length(record) < 1000, record, "An image of the data set")  # a path, or a file
         message = tf.strings.join([name, f" is smaller than the patches of {patch_size}x{patch_size} pixels."])
         with tf.control_dependencies([tf.debugging.Assert(fits, [message])]):
             return tf.identity(image)
@@ -246,7 +250,8 @@ def training_patches(
     def epoch_of_records(_):
         tf.random.set_seed(1)  # of this graph only: `shuffle` mixes it in, and fails where the global one is 0
         epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int32), tf.cast(epoch.read_value(), tf.int32))
-        order = images.records.shuffle(images.shuffle_buffer, seed=tf.cast(epoch_seed[0], tf.int64))
+        order_seed = tf.cast(tf.random.fold_in(epoch_seed, -1)[0], tf.int64)  # [1] is the epoch itself
+        order = images.records.shuffle(images.shuffle_buffer, seed=order_seed)
         order = order.enumerate().take(per_process * processes).shard(processes, process)
         return order.map(lambda i, record: (record, tf.random.fold_in(epoch_seed, tf.cast(i, tf.int32))))
 
@@ -309,6 +314,19 @@ def _with_grain(patch, grain_range, seed):  # uint8
     grain = tf.nn.conv2d(grain, tf.reshape(taps, [1, -1, 1, 1]), 1, "VALID")
     grainy = tf.cast(patch, tf.float32) + sigma * tf.transpose(grain[..., 0], [1, 2, 0])
     return tf.cast(tf.round(tf.clip_by_value(grainy, 0, 255)), tf.uint8)
+
+
+def _part(image, factor, smallest, seed):
+    """Cuts from anywhere in an image what has `LARGEST` pixels once it is resized."""
+    ratio = factor * (image.shape[0] * image.shape[1] / LARGEST) ** 0.5
+    if ratio <= 1:
+        return image
+    random = np.random.default_rng(np.asarray(seed).astype(np.uint32))
+    for axis, side in enumerate(image.shape[:2]):
+        length = min(side, max(int(side / ratio), math.ceil(smallest / factor)))
+        start = random.integers(side - length + 1)
+        image = image.take(range(start, start + length), axis)
+    return image
 
 
 def _resized(image, factor, smallest):  # uint8 [h, w, c]

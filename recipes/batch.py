@@ -33,11 +33,11 @@ def _restorer(work):
     return photos.Restorer(work)
 
 
-def attempt(restorer, source, target):
+def attempt(work, source, target):
     """Restores a file; returns an empty text, or what went wrong."""
     try:
         if not target.exists():
-            restorer.restore_file(source, target)
+            _restorer(work).restore_file(source, target)
         return ""
     except photos.FAILURES as error:
         return " ".join(str(error).split()) or type(error).__name__
@@ -46,7 +46,7 @@ def attempt(restorer, source, target):
 def _restore_batch(batch, work, threads, attempt):
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     jobs = zip(batch["source"], batch["target"], strict=True)
-    return {**batch, "error": [attempt(_restorer(work), Path(source), Path(target)) for source, target in jobs]}
+    return {**batch, "error": [attempt(work, Path(source), Path(target)) for source, target in jobs]}
 
 
 def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=attempt, report=lambda source: None):
@@ -105,11 +105,12 @@ def list_jobs(paths, output):
     """Returns (source, target) of folders, pictures and manifests."""
     jobs, pictures = [], [path for path in paths if path.suffix != ".txt"]
     for manifest in (path for path in paths if path.suffix == ".txt"):
+        folder = Path(os.path.abspath(manifest.parent))
         for line in filter(None, manifest.read_text().splitlines()):
-            source = Path(os.path.abspath(manifest.parent / line))
-            if not source.is_relative_to(manifest.parent.absolute()):
+            source = Path(os.path.abspath(folder / line))
+            if not source.is_relative_to(folder):
                 raise ValueError(f"{manifest} names {line}. Expected: paths below its own folder.")
-            jobs.append((source, Path(output) / source.relative_to(manifest.parent.absolute())))
+            jobs.append((source, Path(output) / source.relative_to(folder)))
     jobs += photos.jobs(pictures, str(output) + "/") if pictures else []
     doubles = [str(target) for target, count in collections.Counter(t for _, t in jobs).items() if count > 1]
     if doubles or not jobs:
@@ -135,8 +136,13 @@ def main(arguments=None):
         parser.error(f"expected a command of `rednet` that restores pictures, received {options.command[:1]}")
     if command.overwrite:
         parser.error("--overwrite would restore everything anew after each interruption: choose another --output")
-    jobs = list_jobs(command.photos, command.output)
-    photos.Restorer(cli.work(command))  # says at once which weights are not there
+    if command.weights and command.weights.endswith((".npz", ".tflite")):
+        command.weights = os.path.abspath(command.weights)  # processes of other machines work in other folders
+    try:
+        jobs = list_jobs(command.photos, command.output)
+        photos.Restorer(cli.work(command))  # says at once which weights are not there
+    except photos.FAILURES as error:
+        parser.error(str(error))
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

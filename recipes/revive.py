@@ -7,8 +7,6 @@ kernels set to zero (Sokar et al., arXiv 2302.12902), so the network computes wh
 import keras
 import numpy as np
 
-ALIVE = 1e-3  # share of places at which a living map is above zero
-
 
 def revive(model, corrupted, seed):
     """Redraws the dead maps of a RED-Net, in place, without changing what the network computes.
@@ -34,7 +32,7 @@ def revive(model, corrupted, seed):
     random = np.random.default_rng(seed)
     count = 0
     for i, share in zip(lonely, shares, strict=True):
-        dead = share < ALIVE
+        dead = share == 0
         kernel, bias = (np.array(array) for array in chain[i].get_weights())
         following, following_bias = (np.array(array) for array in chain[i + 1].get_weights())
         incoming, outgoing = _in_out(chain[i], kernel), _in_out(chain[i + 1], following)

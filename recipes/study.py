@@ -8,13 +8,16 @@ setting, has its own whole schedule, as long as the minutes allow on this machin
 other seed" tells which differences are chance. A variant with several stages shares the budget among them; each stage
 starts from the one before. The studies of other tasks tell what down-sampling costs or gives (Sec. 4.5); those of one
 channel go on from the gray denoiser that is down-sampled as they are, or whole where there is none.
-recipes/results/study-STUDY.csv gets a row per variant as soon as it has ended; variants that are there for the same
-budget are kept, and one that was interrupted goes on. Minutes tell what starts well, not where a day of training ends.
+recipes/results/study-STUDY.csv gets a row per variant when it has ended. Those that are there for the same budget,
+recipe and images are kept, and one that was interrupted goes on. Minutes tell what starts well, not where a day of
+training ends.
 """
 
 import argparse
 import csv
 import dataclasses
+import json
+import zlib
 from pathlib import Path
 
 import keras
@@ -127,13 +130,22 @@ def study(name, variants, paths, budget, out, result=None):
     result = result or tables.RESULTS / f"study-{name}.csv"
     for variant in variants:
         spent = " ".join(map(str, budget))
-        rows = [row for row in tables.read(result) if row["budget"] == spent]
+        recipes = {name: _digest(stages, paths) for name, stages in STUDIES[name].items()}
+        wanted = [{"variant": variant, "budget": spent, "recipe": digest} for variant, digest in recipes.items()]
+        rows = [row for row in tables.read(result) if {key: row.get(key) for key in wanted[0]} in wanted]
         if variant in {row["variant"] for row in rows}:
             continue
         print(variant, flush=True)
-        row = {"variant": variant, "budget": spent}
+        row = {"variant": variant, "budget": spent, "recipe": recipes[variant]}
         row |= _trained(STUDIES[name][variant], paths, budget, Path(out) / name / spent / variant)
         _write(result, [*rows, row], list(STUDIES[name]))
+
+
+def _digest(stages, paths):
+    """Returns what tells one training from another: a checksum of its recipes and images."""
+    described = [train.describe(recipe, *paths) for recipe in stages]
+    described = [[part[key] for key in ("recipe", "training_images", "validation_images")] for part in described]
+    return f"{zlib.crc32(json.dumps(described).encode()):08x}"
 
 
 def _trained(stages, paths, budget, folder):

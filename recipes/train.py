@@ -95,7 +95,7 @@ def train(recipe, training, validation, out):
     if not isinstance(training, dataset.Images):
         training = dataset.usable(training, patch_size=recipe.patch_size)
     out = Path(out)
-    description = _description(recipe, training, validation)
+    description = describe(recipe, training, validation)
     _check_same_everywhere(description)
     process, processes = distribute.shard()
     first = process == 0  # the only one that writes, or needs what was written
@@ -130,7 +130,10 @@ def train(recipe, training, validation, out):
         report = Report(recipe, averaged, _clean_crops(validation, recipe.color), out, steps, description, first)
         callbacks = [EpochNumber(epoch), report, backup]
         options = {"epochs": recipe.epochs, "initial_epoch": backup.epoch, "shuffle": False, "verbose": 0}
-        model.fit(patches, callbacks=callbacks, **options)
+        try:
+            model.fit(patches, callbacks=callbacks, **options)
+        except tf.errors.OpError as error:  # of the pipeline: an image of a data set that is broken or too small
+            raise ValueError(f"Training stopped: {error.message}") from error
         report.average_weights()
     return averaged
 
@@ -229,6 +232,11 @@ class Report(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.start
+        if not np.isfinite(logs["loss"]):
+            raise ValueError(
+                f"The loss must stay finite. Received: {logs['loss']} in epoch {epoch + 1}: the run has diverged; "
+                "start another with a lower --learning-rate."
+            )
         row = {
             "epoch": epoch + 1,
             "patches": (epoch + 1) * self.steps * self.recipe.batch_size,
@@ -326,6 +334,8 @@ def with_precision(recipe):
 def seconds_per_step(recipe):
     """Returns how long a training step of a recipe takes on this machine, measured on a few."""
     model = with_precision(recipe)
+    if recipe.activation_limit:
+        bound(model, recipe.activation_limit)
     model.compile(_adam(recipe, MEASURED_STEPS), recipe.loss, jit_compile=compiles())
     batch = np.zeros((recipe.batch_size, recipe.patch_size, recipe.patch_size, recipe.channels), np.float32)
     model.train_on_batch(batch, batch)
@@ -378,7 +388,8 @@ def _clean_crops(paths, color):
     return crops
 
 
-def _description(recipe, training, validation):
+def describe(recipe, training, validation):
+    """Returns what a run is made of, for its record; arguments as in `train`."""
     return {
         "recipe": {key: _plain(value) for key, value in dataclasses.asdict(recipe).items()}
         | {
@@ -424,7 +435,7 @@ def _check_same_run(path, description):
     """Writes the description of a new run; refuses to mix two runs in a folder."""
     if path.exists():
         before = json.loads(path.read_text())
-        for key in ("recipe", "training_images", "backend"):
+        for key in ("recipe", "training_images", "validation_images", "backend"):
             expected, received = _differences(before[key], description[key])
             if expected != received:
                 raise ValueError(
@@ -487,7 +498,8 @@ def main(arguments=None, program="python -m recipes.train"):
         parser.error("--coordinator and --processes belong together")
     names = ("start_from", "precision", *NUMBERS)
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    recipe = dataclasses.replace(RECIPES[options.recipe], **changes)
+    recipe = RECIPES[options.recipe]
+    recipe = dataclasses.replace(recipe.smoke() if options.smoke else recipe, **changes)
     together = contextlib.nullcontext()
     if options.coordinator:
         together = distribute.joined(options.coordinator, options.processes, options.process)
@@ -500,7 +512,7 @@ def main(arguments=None, program="python -m recipes.train"):
             training, validation = images, training + validation
         if not training:
             raise ValueError("Training needs at least two images, one of which validates. Received: 1 that is usable.")
-        train(recipe.smoke() if options.smoke else recipe, training, validation, options.out)
+        train(recipe, training, validation, options.out)
     return 0
 
 

@@ -141,6 +141,32 @@ def test_same_epoch_same_patches_other_epoch_other_patches(photos):
     assert not set(digest(patches(photos, seed=1))) & set(digest(patches(photos, seed=2)))
 
 
+def test_every_epoch_has_an_order_of_its_own(tmp_path):
+    for level in range(12):
+        Image.new("L", (24, 24), 20 * level).save(tmp_path / f"{level}.png")
+    orders = []
+    for epoch in range(3):
+        batches = patches(tmp_path, epoch=epoch, patches_per_image=1, batch_size=12)
+        orders.append(tuple(np.rint(255 * clean.numpy()[:, 0, 0, 0] / 20).astype(int) for _, clean in batches))
+    orders = [tuple(order[0]) for order in orders]
+    assert all(sorted(order) == list(range(12)) for order in orders)
+    assert len(set(orders)) == 3
+
+
+def test_of_an_image_that_would_fill_the_memory_a_part_is_taken(photos, monkeypatch):
+    sizes = []
+    resized = dataset._resized
+    monkeypatch.setattr(dataset, "_resized", lambda *x: sizes.append((resized(*x).shape, x[1])) or resized(*x))
+    whole = digest(patches(photos, scale_range=(2, 8), patches_per_image=3))
+    assert max(np.prod(size) for size, _ in sizes) > 200_000
+    sizes.clear()
+    monkeypatch.setattr(dataset, "LARGEST", 20_000)
+    first = digest(patches(photos, scale_range=(2, 8), patches_per_image=3))
+    assert max(np.prod(size) for size, _ in sizes) <= 20_000
+    assert np.mean([np.prod(size) for size, _ in sizes]) > 15_000
+    assert first == digest(patches(photos, scale_range=(2, 8), patches_per_image=3)) != whole
+
+
 @pytest.mark.parametrize("seed", [0, 5])
 def test_tensorflows_global_seed_changes_nothing(photos, seed):
     expected = digest(patches(photos))

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 import warnings
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -202,12 +204,46 @@ def test_warns_of_a_slow_precision_and_takes_another(photos, tmp_path, monkeypat
     assert json.loads((tmp_path / "recipe.json").read_text())["recipe"]["precision"] == precision
 
 
+def test_smoke_takes_the_options_that_are_given(photos, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(train, "train", lambda recipe, *others: seen.append(recipe))
+    name = "red10-fast-denoise-blind-gray"
+    train.main([name, "--smoke", "--batch-size", "6", "--data", str(photos), "--out", str(tmp_path)])
+    assert seen == [dataclasses.replace(train.RECIPES[name].smoke(), batch_size=6)]
+
+
+def test_a_run_that_diverges_ends_and_leaves_its_last_backup(photos, tmp_path):
+    def loss(clean, restored):
+        return keras.ops.mean(restored - clean) * np.nan
+
+    recipe = dataclasses.replace(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), loss=loss)
+    with pytest.raises(ValueError, match=r"must stay finite. Received: nan in epoch 1: .* lower --learning-rate"):
+        train.train(recipe, *train.split([photos]), tmp_path)
+    assert not list((tmp_path / "backup").iterdir())
+
+
+def test_an_image_of_a_data_set_that_is_too_small_is_named(photos, tmp_path):
+    small = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 90), np.uint8)).save(small, "PNG")
+    records = tf.data.Dataset.from_tensor_slices([small.getvalue()] * 2)
+    images = dataset.Images("small", records, 2, shuffle_buffer=2)
+    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    with pytest.raises(
+        ValueError,
+        match=r"(?s)Training stopped: .*An image of the data set is smaller than",
+    ):
+        train.train(recipe, images, train.split([photos])[1], tmp_path)
+
+
 def test_a_folder_holds_one_run_only(photos, tmp_path):
     recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
     train.train(recipe, *train.split([photos]), tmp_path)
     differs = r"holds a run with another recipe: .* another --out. Expected: {'seed': 1}. Received: {'seed': 2}."
     with pytest.raises(ValueError, match=differs):
         train.train(dataclasses.replace(recipe, seed=2), *train.split([photos]), tmp_path)
+    training, _ = train.split([photos])
+    with pytest.raises(ValueError, match="holds a run with another validation_images"):
+        train.train(recipe, training, training[:1], tmp_path)
 
 
 @pytest.fixture

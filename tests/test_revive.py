@@ -45,6 +45,18 @@ def test_maps_that_a_skip_adds_and_living_maps_stay(model, images):
     assert any(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
 
 
+def test_a_map_that_lives_in_one_place_stays(model):
+    kernel, bias = (np.zeros_like(array) for array in model.get_layer("conv1").get_weights())
+    kernel[1, 1, 0], bias[:] = 1, -0.5  # above zero where a pixel is above a half
+    model.get_layer("conv1").set_weights([kernel, bias])
+    images = np.zeros((2, 64, 64, 1), np.float32)
+    images[1, 20, 30] = 1
+    before = model.predict(images, verbose=0)
+    revive(model, images, seed=0)
+    np.testing.assert_array_equal(model.get_layer("conv1").get_weights()[1], bias)
+    np.testing.assert_allclose(model.predict(images, verbose=0), before, atol=1e-6)
+
+
 def test_a_network_that_is_all_alive_is_not_changed(images):
     model = REDNet(4, filters=4)
     for layer in model.layers:

@@ -79,6 +79,23 @@ def test_the_table(photos, tmp_path, monkeypatch, capsys):
         assert int(row["patches"]) >= 8
 
 
+def test_rows_of_another_recipe_or_other_images_are_not_kept(photos, tmp_path, monkeypatch):
+    trained = []
+    row = {"mean": "20.000", "difference": ""}
+    monkeypatch.setattr(study, "_trained", lambda stages, *others: trained.append(stages) or dict(row))
+    variants = {name: study.DENOISE[name] for name in ("base", "RED10")}
+    monkeypatch.setitem(study.STUDIES, "denoise", variants)
+    paths, table = train.split([photos]), tmp_path / "study.csv"
+    for _ in range(2):
+        study.study("denoise", ["base", "RED10"], paths, (1, "minutes"), tmp_path, table)
+    assert len(trained) == 2
+    variants["RED10"] = (dataclasses.replace(*variants["RED10"], patch_size=64),)
+    study.study("denoise", ["base", "RED10"], paths, (1, "minutes"), tmp_path, table)
+    assert len(trained) == 3
+    study.study("denoise", ["base"], (paths[0][1:], paths[1]), (1, "minutes"), tmp_path, table)
+    assert len(trained) == 4
+
+
 def test_the_minutes_decide_the_length(monkeypatch):
     monkeypatch.setattr(train, "seconds_per_step", lambda recipe: 0.5)
     length = study._length(study.FAST, images=10, amount=10, unit="minutes")

@@ -22,13 +22,13 @@ from recipes import batch  # noqa: E402
 PICTURES = 48
 
 
-def dying(restorer, source, target):
+def dying(work, source, target):
     """Dies of one picture, always; takes its time for the others and leaves word of its process."""
     (target.parent / f"process-{os.getpid()}").touch()
     if source.name == "poison.png":
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.2)
-    return batch.attempt(restorer, source, target)
+    return batch.attempt(work, source, target)
 
 
 @pytest.fixture

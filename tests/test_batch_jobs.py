@@ -1,0 +1,43 @@
+"""What recipes/batch.py does before and without Ray."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from keras_rednet.photos import Work
+from recipes import batch
+
+
+def test_a_manifest_of_another_folder(photos, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "list.txt").write_text("a.png\nsub/b.png\n")
+    monkeypatch.chdir(tmp_path / "here")
+    jobs = batch.list_jobs([Path("../photos/list.txt")], "out")
+    sources = [tmp_path / "photos" / name for name in ("a.png", "sub/b.png")]
+    assert jobs == [(source, tmp_path / "here" / "out" / source.relative_to(tmp_path / "photos")) for source in sources]
+    (tmp_path / "photos" / "list.txt").write_text("../here/a.png\n")
+    with pytest.raises(ValueError, match=r"list.txt names ../here/a.png. Expected: paths below its own folder"):
+        batch.list_jobs([Path("../photos/list.txt")], "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["none.txt"], "none.txt"),
+        (["{photos}", "--weights", "none.npz"], "none.npz"),
+        (["{photos}", "--weights", "red30"], "red30"),
+    ],
+)
+def test_what_is_wrong_is_told_before_ray_starts(photos, tmp_path, options, words, capsys):
+    options = [option.format(photos=photos) for option in options]
+    with pytest.raises(SystemExit) as end:
+        batch.main(["denoise", *options, "-o", str(tmp_path / "out")])
+    assert end.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_process_without_the_weights_says_so(photos, tmp_path):
+    work = Work(task="denoise", weights=os.path.join(tmp_path, "none.npz"))
+    assert "none.npz" in batch.attempt(work, photos / "photo0.png", tmp_path / "out.png")
