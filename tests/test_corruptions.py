@@ -1,5 +1,6 @@
 """Laws that every corruption obeys, and what each is for."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -21,6 +22,8 @@ from keras_rednet.corruptions import (
     blur,
 )
 from keras_rednet.metrics import psnr
+from recipes import inpaint
+from recipes.experiments import EXPERIMENTS
 
 RANDOM = {  # another seed, another result
     "noise 25": GaussianNoise((25, 25)),
@@ -311,6 +314,21 @@ def test_overlays_change_only_what_they_cover(overlay):
     assert len(np.unique(np.round(inks, 2), axis=0)) > 3
     halves = [changed[:, :350].mean(), changed[:, 350:].mean()]
     assert max(halves) < 3 * min(halves)  # it goes on beyond a page
+
+
+@pytest.mark.parametrize("overlay", [TextOverlay((10, 20)), ScratchOverlay()], ids=repr)
+def test_other_pages(overlay):
+    covers = [
+        dataclasses.replace(overlay, pages=pages).draw((200, 200, 3), (0, 0))[0].numpy()[..., 0] > 0 for pages in (0, 1)
+    ]
+    assert 0.5 < covers[0].mean() / covers[1].mean() < 2
+    together = np.mean(covers[0] & covers[1]) / covers[0].mean()
+    assert together < 2 * covers[1].mean()  # as by chance
+
+
+def test_inpainting_is_tested_on_pages_of_which_it_saw_none():
+    tested = {run.corruption.pages for run in EXPERIMENTS if run.task == "inpaint"}
+    assert not tested & {recipe.corruption.pages for recipe in inpaint.RECIPES.values()}
 
 
 def test_larger_fonts_make_larger_letters():

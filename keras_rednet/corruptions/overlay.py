@@ -27,12 +27,15 @@ class TextOverlay:
 
     Args:
         font_size_range: the smallest and the largest font size, integer pixels from 6 to 64; one is drawn per image.
+        pages: a number; with another one other pages are drawn. Those of training tell nothing of how a network does on
+            words it never saw.
 
     Raises:
         ValueError: the range is not a pair 6 <= low <= high <= 64.
     """
 
     font_size_range: tuple[int, int]
+    pages: int = 0
 
     def __post_init__(self):
         check_pair("font_size_range", self.font_size_range, 6, 64, "font sizes in pixels", integers=True)
@@ -43,7 +46,7 @@ class TextOverlay:
 
     def draw(self, size, seed):
         """Returns how much of each pixel is covered, float32 [h, w, 1] in [0, 1], and by which ink, int32 [h, w]."""
-        return _sample(_text_bank(*self.font_size_range), size, seed)
+        return _sample(_text_bank(*self.font_size_range, self.pages), size, seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,7 @@ class ScratchOverlay:
         count_range: the fewest and the most scratches per 128x128 pixels, integers; (0, 0) draws none.
         width_range: the thinnest and the thickest scratch, integer pixels from 1 to 16.
         length_range: the shortest and the longest scratch, integer pixels from 8 to 512.
+        pages: as in `TextOverlay`.
 
     Raises:
         ValueError: a range is not such a pair.
@@ -62,6 +66,7 @@ class ScratchOverlay:
     count_range: tuple[int, int] = (1, 4)
     width_range: tuple[int, int] = (1, 3)
     length_range: tuple[int, int] = (32, 192)
+    pages: int = 0
 
     def __post_init__(self):
         check_pair("count_range", self.count_range, 0, 64, "scratches per 128x128 pixels", integers=True)
@@ -74,7 +79,8 @@ class ScratchOverlay:
 
     def draw(self, size, seed):
         """Returns what `TextOverlay.draw` returns, of scratches."""
-        return _sample(_scratch_bank(self.count_range, self.width_range, self.length_range), size, seed)
+        bank = _scratch_bank(self.count_range, self.width_range, self.length_range, self.pages)
+        return _sample(bank, size, seed)
 
 
 def apply(clean, cover, ink, seed):
@@ -98,14 +104,17 @@ def _sample(bank, size, seed):
 
 
 @functools.lru_cache(maxsize=8)
-def _text_bank(smallest, largest):
-    return np.stack([_text_page(smallest, largest, np.random.default_rng([1, page])) for page in range(PAGES)])
+def _text_bank(smallest, largest, pages):
+    return np.stack([_text_page(smallest, largest, random) for random in _randoms(1, pages)])
 
 
 @functools.lru_cache(maxsize=8)
-def _scratch_bank(count_range, width_range, length_range):
-    settings = (count_range, width_range, length_range)
-    return np.stack([_scratch_page(*settings, np.random.default_rng([2, page])) for page in range(PAGES)])
+def _scratch_bank(count_range, width_range, length_range, pages):
+    return np.stack([_scratch_page(count_range, width_range, length_range, random) for random in _randoms(2, pages)])
+
+
+def _randoms(kind, pages):
+    return [np.random.default_rng([kind, page] if pages == 0 else [kind, page, pages]) for page in range(PAGES)]
 
 
 def _text_page(smallest, largest, random):  # uint8 [PAGE, PAGE, 2]: cover and ink
