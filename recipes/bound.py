@@ -6,7 +6,10 @@ destroyed what they left alone before. The penalty grows with the logarithm, or 
 """
 
 import keras
+import numpy as np
 from keras import ops
+
+from keras_rednet.model import size_multiple
 
 WEIGHT = 0.01  # of the penalty, beside a loss of mean absolute error
 
@@ -18,9 +21,33 @@ def bound(model, limit):
         model: a RED-Net (keras_rednet.REDNet).
         limit: values up to it cost nothing.
     """
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.ReLU) or getattr(layer, "activation", None) is keras.activations.relu:
-            layer.activity_regularizer = Excess(limit)
+    for layer in _rectified(model):
+        layer.activity_regularizer = Excess(limit)
+
+
+def largest(model):
+    """Returns a function that tells the largest of the values that `bound` limits, when a RED-Net restores an image.
+
+    It takes float32 [h, w, channels] in [0, 1]; what exceeds the network's size multiple is cut off.
+    """
+    multiple = size_multiple(model)
+    values = keras.Model(model.inputs, [ops.max(layer.output) for layer in _rectified(model)])
+
+    def measure(image):
+        height, width = (side // multiple * multiple for side in image.shape[:2])
+        return float(np.max(values.predict_on_batch(image[None, :height, :width])))
+
+    return measure
+
+
+def _rectified(model):
+    """Returns the layers of a network that end in a rectifier."""
+    relu = keras.activations.relu
+    return [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.ReLU) or getattr(layer, "activation", None) is relu
+    ]
 
 
 @keras.saving.register_keras_serializable(package="keras_rednet")

@@ -6,13 +6,23 @@ import pytest
 
 from keras_rednet import REDNet
 from recipes import train
-from recipes.bound import Excess, bound
+from recipes.bound import Excess, bound, largest
 
 
 def test_the_excess_of_values():
     values = np.array([0, 5, 10, 30], "float32")
     assert float(Excess(10)(values)) == pytest.approx(0.01 * np.log(3) / 4)
     assert Excess(**Excess(10).get_config()).limit == 10
+
+
+def test_the_largest_value_of_a_feature_map():
+    model = REDNet(10, filters=4, downsample_at=(1,))
+    for layer in model.layers:
+        layer.set_weights([np.zeros_like(value) for value in layer.get_weights()])
+    for name, value in {"conv3": 6, "conv4": 7, "deconv2": -8, "deconv5": 9}.items():  # the last one has no rectifier
+        kernel, bias = model.get_layer(name).get_weights()
+        model.get_layer(name).set_weights([kernel, np.full_like(bias, value)])
+    assert largest(model)(np.full((13, 20, 1), 0.5, "float32")) == 7
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])

@@ -8,6 +8,7 @@ from PIL import Image
 
 from keras_rednet import psnr, restore, weights
 from recipes import harm, tables
+from recipes.bound import largest
 from recipes.evaluate import network
 
 README = tables.FOLDER.parent / "README.md"
@@ -30,6 +31,7 @@ def test_measures_what_changes(tmp_path, photos, monkeypatch):
         clean = np.asarray(Image.open(tmp_path / "live1" / row["image"])).astype(np.float32) / 255
         restored = np.clip(restore(network(row["weights"]), clean), 0, 1)
         assert float(row["psnr"]) == pytest.approx(psnr(clean, restored, data_range=1), abs=0.01)
+        assert float(row["largest_feature_map"]) == pytest.approx(largest(network(row["weights"]))(clean), rel=0.001)
     assert all(0 < float(row["mean_change_of_clean_pixels"]) < 5 for row in rows[4:])
     assert harm.table(rows) in (tmp_path / "README.md").read_text()
 
@@ -68,15 +70,16 @@ def test_the_table_has_a_line_for_each_network():
         ("b", "text 20"): (3,),
     }
     rows = [
-        {"weights": name, "input": kind, "psnr": "", "mean_change_of_clean_pixels": ""}
+        dict.fromkeys(harm.COLUMNS, "")
+        | {"weights": name, "input": kind, "largest_feature_map": str(100 * score) if kind == "clean" else ""}
         | {"psnr" if kind == "clean" else "mean_change_of_clean_pixels": str(score)}
         for (name, kind), values in scores.items()
         for score in values
     ]
     lines = harm.table(rows).splitlines()
     assert lines[2:] == [
-        "| a | 41.0 | 31.0 | 1 of 3 |  |",
-        "| b | 46.0 | 42.0 | 0 of 2 | text 10: 0.42, text 20: 3.00 |",
+        "| a | 41.0 | 31.0 | 1 of 3 | 6,000 |  |",
+        "| b | 46.0 | 42.0 | 0 of 2 | 5,000 | text 10: 0.42, text 20: 3.00 |",
     ]
 
 
