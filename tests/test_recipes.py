@@ -347,4 +347,4 @@ def _ship(model, depth, pretrained):
 )
 def test_a_record_names_the_run_it_went_on_from_but_no_folder_of_the_machine(start, recorded):
     recipe = dataclasses.replace(train.RECIPES["red30-denoise-blind-gray"], start_from=start)
-    assert train._description(recipe, [], [])["recipe"]["start_from"] == recorded
+    assert train.describe(recipe, [], [])["recipe"]["start_from"] == recorded
