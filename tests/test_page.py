@@ -145,6 +145,17 @@ def test_a_file_that_is_no_picture(tab, tmp_path):
     assert restored(tab, _photo(tmp_path)).shape == (100, 97, 4)  # the next one works
 
 
+def test_a_picture_that_is_too_large_does_not_leave_the_last_one_under_its_name(tab, tmp_path):
+    tab.select_option("#task", "super_resolution")
+    tab.select_option("#scale", "4")
+    restored(tab, _photo(tmp_path))
+    Image.new("L", (4100, 4100)).save(tmp_path / "large.png")
+    tab.set_input_files("#file", tmp_path / "large.png")
+    api.expect(tab.locator("#message")).to_have_text("16400 x 16400 pixels are more than a browser can show.")
+    assert not tab.is_visible("#pictures")
+    assert not tab.is_visible("#save")
+
+
 def test_a_network_that_cannot_be_loaded(tab, tmp_path):
     tab.route("**/*.tflite", lambda route: route.fulfill(status=404))
     tab.set_input_files("#file", _photo(tmp_path))
