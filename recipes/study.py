@@ -128,15 +128,15 @@ def study(name, variants, paths, budget, out, result=None):
         result: the table, a CSV file, or None for the one of the study in recipes/results.
     """
     result = result or tables.RESULTS / f"study-{name}.csv"
+    spent = " ".join(map(str, budget))
+    digests = {variant: _digest(stages, paths) for variant, stages in STUDIES[name].items()}
+    wanted = [{"variant": variant, "budget": spent, "recipe": digest} for variant, digest in digests.items()]
     for variant in variants:
-        spent = " ".join(map(str, budget))
-        recipes = {name: _digest(stages, paths) for name, stages in STUDIES[name].items()}
-        wanted = [{"variant": variant, "budget": spent, "recipe": digest} for variant, digest in recipes.items()]
         rows = [row for row in tables.read(result) if {key: row.get(key) for key in wanted[0]} in wanted]
         if variant in {row["variant"] for row in rows}:
             continue
         print(variant, flush=True)
-        row = {"variant": variant, "budget": spent, "recipe": recipes[variant]}
+        row = {"variant": variant, "budget": spent, "recipe": digests[variant]}
         row |= _trained(STUDIES[name][variant], paths, budget, Path(out) / name / spent / variant)
         _write(result, [*rows, row], list(STUDIES[name]))
 
