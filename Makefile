@@ -32,7 +32,7 @@ release: .venv/test
 	$(BIN)/python -m export.tflite --data $(KERAS_REDNET_DATA)/bsds500/train --out dist
 	$(BIN)/python -m export.parity dist --data $(KERAS_REDNET_DATA)
 	$(BIN)/python -m export.card dist
-	if command -v npm; then $(BIN)/python -m export.page dist; else echo 'no web page: npm is missing'; fi
+	if command -v npm > /dev/null; then $(BIN)/python -m export.page dist; else echo 'no web page: npm is missing'; fi
 
 .venv/demo: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -200,8 +200,8 @@ def training_patches(
         seed: integer.
         scale_range: pair 0 < low <= high <= 16: each time it is decoded, an image is resized by a factor drawn from it,
             evenly in its logarithm, bicubic, but not below the size of a patch; of one that would have more than
-            `LARGEST` pixels then, a part is taken, anywhere in it. Smaller copies show detail that the
-            photograph has only far off; enlarged ones are as soft as the pixels of large photographs are.
+            `LARGEST` pixels then, a part is taken, anywhere in it. Smaller copies show detail that the photograph has
+            only far off; enlarged ones are as soft as the pixels of large photographs are.
         contrast_range: pair 0 < low <= high <= 16: the contrast of each patch, about its mean, is multiplied by a
             factor drawn from it, evenly in its logarithm; then the patch is clipped and rounded to 8 bits. Letters on a
             screen have more contrast than photographs have.

@@ -164,8 +164,11 @@ def _exif_bytes(exif, file_format):
             kept[tag] = exif[tag]
     for block in EXIF_BLOCKS:
         values = exif.get_ifd(block)
-        values = {tag: value for tag, value in values.items() if tag != INTEROPERABILITY}
-        values = {tag: value for tag, value in values.items() if _can_be_written(tag, value, block)}
+        values = {
+            tag: value
+            for tag, value in values.items()
+            if tag != INTEROPERABILITY and _can_be_written(tag, value, block)
+        }
         if values:
             kept.get_ifd(block).update(values)
     return kept.tobytes() if len(kept) or any(map(kept.get_ifd, EXIF_BLOCKS)) else None

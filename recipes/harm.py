@@ -2,9 +2,9 @@
 
 Restores the clean images of LIVE1 with every shipped network of the fast RED30, scores the result against them, and
 tells the largest value in a feature map, since half precision ends at 65504; for inpainting, says by how many gray
-levels the pixels change that nothing was drawn over. Writes
-recipes/results/harm.csv, a row per network, kind of input and image, and the README's table; rows of networks that have
-not changed are kept, and it goes on where it was interrupted.
+levels the pixels change that nothing was drawn over. Writes recipes/results/harm.csv, a row per network, kind of input
+and image, and the README's table; rows of networks that have not changed are kept, so it goes on where it was
+interrupted.
 """
 
 import argparse
@@ -76,11 +76,10 @@ def main(arguments=None):
     for name, record in records.items():
         if not rows[name]:
             rows[name] = measure(name, list(images(options.data, IMAGES, record["recipe"]["color"])))
-            _write([row for measured in rows.values() for row in measured])
         print(table(rows[name]).splitlines()[-1], flush=True)
-    rows = [row for measured in rows.values() for row in measured]
-    _write(rows)
-    tables.write_section("harm", "recipes.harm", table(rows))
+        every = [row for measured in rows.values() for row in measured]
+        _write(every)
+    tables.write_section("harm", "recipes.harm", table(every))
 
 
 def _is_fast(network):

@@ -47,6 +47,15 @@ def test_training_brings_feature_maps_down(precision):
     assert np.abs(np.asarray(model(image), "float32") - image).mean() < 0.05
 
 
+def test_the_time_of_a_step_is_that_of_a_bound_network(monkeypatch):
+    limits = []
+    monkeypatch.setattr(train, "bound", lambda model, limit: limits.append(limit))
+    train.seconds_per_step(
+        dataclasses.replace(train.RECIPES["red10-fast-deblur-disk-color"].smoke(), precision="float32")
+    )
+    assert limits == [8.0]
+
+
 def test_the_recipes_for_deblurring_are_bound(photos, tmp_path, monkeypatch):
     limits = []
     monkeypatch.setattr(train, "bound", lambda model, limit: limits.append(limit))

@@ -328,6 +328,20 @@ def test_calibration_is_for_int8_only(photos, tmp_path, capsys):
     assert "--calibration is for --quantize int8" in capsys.readouterr().err
 
 
+def test_memory_that_runs_out_costs_its_picture_only(photos, tmp_path, monkeypatch, capsys):
+    def scarce(network, image, **options):
+        if np.asarray(image).tobytes() == first:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return image
+
+    with Image.open(photos / "photo0.png") as picture:
+        first = np.asarray(picture).tobytes()
+    monkeypatch.setattr("keras_rednet.photos.restore", scarce)
+    assert main(["denoise", str(photos), "-o", str(tmp_path / "out")]) == 1
+    assert "photo0.png: OOM when allocating tensor" in capsys.readouterr().err
+    assert len(list((tmp_path / "out").iterdir())) == 5
+
+
 def test_gray_denoisers_are_calibrated_by_single_channels(tmp_path):
     """As colour pictures are restored by them: the mean of R, G and B has less noise."""
     for i in range(3):

@@ -94,7 +94,7 @@ def test_litert_turns_pictures_upright_and_refuses_what_it_would_spoil(mode, wor
 def test_litert_reads_16_bits_and_sideways_tiffs_as_they_are(tmp_path):
     (tmp_path / "deep.PNG").write_bytes(tf.io.encode_png(np.zeros((9, 8, 3), np.uint16)).numpy())
     with pytest.raises(ValueError, match=r"deep.PNG: must have 8 bits and no transparency. Received: 16 bits"):
-        litert_restore.read_picture(str(tmp_path / "deep.PNG"))
+        litert_restore.read_picture(tmp_path / "deep.PNG")
     exif = Image.Exif()
     exif[0x0112] = 6
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30), np.uint8))

@@ -3,7 +3,9 @@
  *     cc restore.c -o restore -LFOLDER -lLiteRt -Wl,-rpath,FOLDER
  *     ./restore model.tflite photo.ppm restored.ppm
  *
- * FOLDER is that of libLiteRt.so, version 2.3, which Python's ai-edge-litert brings, too. Takes files of any size (not those with a size in their name) and 8-bit binary PPM or PGM pictures. The picture is
+ * FOLDER is that of libLiteRt.so, version 2.3, which Python's ai-edge-litert brings, too.
+ *
+ * Takes files of any size (not those with a size in their name) and 8-bit binary PPM or PGM pictures. The picture is
  * reflected at the bottom and right to a multiple of what the file asks for, and the result cropped. A network of one
  * channel restores each of R, G and B, except one for luminance, which takes gray pictures only.
  */

@@ -102,7 +102,8 @@ def read_metadata(path):
 def read_picture(path):
     """Returns a picture, the right way up, as uint8 [h, w] or [h, w, 3]."""
     with open(path, "rb") as file:  # given the path, Pillow maps TIFFs that lie on their side askew
-        deep = file.read(25)[24:] == b"\x10" and path.lower().endswith(".png")  # Pillow would cut off 8 of 16 bits
+        header = file.read(25)
+        deep = header[1:4] == b"PNG" and header[24:] == b"\x10"  # of 16 bits Pillow would cut off 8
         file.seek(0)
         picture = ImageOps.exif_transpose(Image.open(file))
     if deep or picture.mode[0] in "IF" or "A" in picture.mode or "transparency" in picture.info:

@@ -27,8 +27,8 @@ class TextOverlay:
 
     Args:
         font_size_range: the smallest and the largest font size, integer pixels from 6 to 64; one is drawn per image.
-        pages: a number; with another one other pages are drawn. Those of training tell nothing of how a network does on
-            words it never saw.
+        pages: a number, from which the pages of text are drawn. Test on others than you train on: those would not tell
+            how a network does on words it never saw.
 
     Raises:
         ValueError: the range is not a pair 6 <= low <= high <= 64.
