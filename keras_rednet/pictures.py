@@ -21,12 +21,15 @@ SAVE_OPTIONS = {
     ".png": {"format": "PNG"},
     ".tif": {"format": "TIFF", "compression": "raw"},  # Pillow's compressed TIFF cannot hold the camera's settings
     ".tiff": {"format": "TIFF", "compression": "raw"},
-    ".webp": {"format": "WEBP", "quality": 95},
+    ".webp": {"format": "WEBP", "quality": 95},  # of what was lossy; of the rest lossless, as it halves colour's size
 }
-LOSSY = ("JPEG", "MPO", "WEBP")
-ORIENTATION = 0x0112  # EXIF tag
-# What a TIFF's tags say of the picture; the others say how its pixels are stored, which is not kept.
-DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298)
+ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106  # tags
+# What may be said of a picture itself: title, camera, resolution, program, times, artist, copyright, stars, and what
+# Windows adds. The other tags say how pixels were stored, in which a TIFF that is written would believe them.
+DESCRIPTIVE_TAGS = {
+    *(0x010D, 0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298),
+    *range(0x9C9B, 0x9CA0),
+}
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,7 +40,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # that turn a picture upright, by its orientation
 EXIF_BLOCKS = (0x8769, 0x8825)  # the camera's settings, the place
-INTEROPERABILITY = 0xA005  # of the settings: where in the old file a further block stood
+STALE_TAGS = (0xA002, 0xA003, 0xA005)  # of the settings: the old width, height, and place of a further block
+INCH = 0.0254  # metres
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -48,12 +52,14 @@ class Picture:
     Args:
         image: PIL image or uint16 [h, w, 3|4].
         exif, icc_profile: the file's, bytes or None.
-        lossy: whether it was in a JPEG or WebP file, whose noise is no longer white.
+        dpi: the file's (horizontal, vertical) dots per inch, or None.
+        lossy: whether it was in a JPEG or lossy WebP file, whose noise is no longer white.
     """
 
     image: object
     exif: bytes | None = None
     icc_profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
     lossy: bool = False
 
 
@@ -75,6 +81,8 @@ def read_picture(path):
             image = file.transpose(TURNS[orientation]) if orientation in TURNS else file.copy()
             image.info.pop("exif", None)  # it tells the orientation that the file had
             profile = file.info.get("icc_profile") if file.mode not in OTHER_SPACES else None
+            lossy = file.format in ("JPEG", "MPO") or (file.format == "WEBP" and not _is_lossless_webp(raw))
+            inverted = file.format == "TIFF" and file.mode.startswith("I;16") and file.tag_v2.get(PHOTOMETRIC) == 0
             several = getattr(file, "n_frames", 1) > 1 and file.format != "MPO"  # phones' MPO: a JPEG and more
     except UnidentifiedImageError:
         raise ValueError(f"{path}: not a picture that Pillow can read.") from None
@@ -90,7 +98,9 @@ def read_picture(path):
         image = _upright(_decode_png16(path), orientation)
     elif "transparency" in image.info:  # of a single colour, or of those of a palette
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
-    return Picture(image, _exif_bytes(exif, file.format), profile, file.format in LOSSY)
+    elif inverted:  # Pillow inverts 8 bits only
+        image = Image.fromarray(65535 - np.asarray(image))
+    return Picture(image, _exif_bytes(exif), profile, _dpi(file.info.get("dpi", ())), lossy)
 
 
 def write_picture(path, picture):
@@ -102,8 +112,10 @@ def write_picture(path, picture):
     """
     path = Path(path)
     check_format(path, picture.image)
-    options = SAVE_OPTIONS[path.suffix.lower()]
-    metadata = {"exif": picture.exif, "icc_profile": picture.icc_profile, "dpi": _dpi(picture.image)}
+    options = dict(SAVE_OPTIONS[path.suffix.lower()])
+    if options["format"] == "WEBP" and not picture.lossy:
+        options |= {"lossless": True, "exact": True}
+    metadata = {"exif": picture.exif, "icc_profile": picture.icc_profile, "dpi": picture.dpi}
     metadata = {key: value for key, value in metadata.items() if value}
     with written_whole(path) as temporary:
         if isinstance(picture.image, np.ndarray):
@@ -115,9 +127,8 @@ def write_picture(path, picture):
             raise ValueError(f"{path}: could not be written as {options['format']}. {error}") from error
 
 
-def _dpi(image):
-    """Returns the dots per inch of a PIL image, or None without any that all formats hold."""
-    dpi = getattr(image, "info", {}).get("dpi", ())
+def _dpi(dpi):
+    """Returns the dots per inch that Pillow found, or None where not all formats hold them."""
     return tuple(map(float, dpi)) if len(dpi) == 2 and all(0 < value < 65535 for value in dpi) else None
 
 
@@ -141,6 +152,16 @@ def check_format(path, image):
         raise ValueError(f"{path}: {file_format} cannot hold {kind}; choose {' or '.join(formats)}.")
 
 
+def _is_lossless_webp(raw):
+    raw.seek(12)  # RIFF, the length and WEBP
+    while len(header := raw.read(8)) == 8:
+        kind, length = struct.unpack("<4sI", header)
+        if kind in (b"VP8 ", b"VP8L"):
+            return kind == b"VP8L"
+        raw.seek(length + length % 2, 1)
+    return False
+
+
 def _is_16_bit_color(file, path):
     if file.format == "PNG":
         with Path(path).open("rb") as raw:
@@ -156,18 +177,15 @@ def _is_16_bit_color(file, path):
     return False
 
 
-def _exif_bytes(exif, file_format):
+def _exif_bytes(exif):
     kept = Image.Exif()
-    tags = set(exif) & set(DESCRIPTIVE_TAGS) if file_format == "TIFF" else set(exif)
-    for tag in tags - {ORIENTATION, *EXIF_BLOCKS}:
+    for tag in set(exif) & DESCRIPTIVE_TAGS:
         if _can_be_written(tag, exif[tag]):
             kept[tag] = exif[tag]
     for block in EXIF_BLOCKS:
         values = exif.get_ifd(block)
         values = {
-            tag: value
-            for tag, value in values.items()
-            if tag != INTEROPERABILITY and _can_be_written(tag, value, block)
+            tag: value for tag, value in values.items() if tag not in STALE_TAGS and _can_be_written(tag, value, block)
         }
         if values:
             kept.get_ifd(block).update(values)
@@ -213,6 +231,8 @@ def _encode_png16(pixels, metadata):
     chunks = b""
     if "icc_profile" in metadata:
         chunks += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata["icc_profile"]))
+    if "dpi" in metadata:
+        chunks += _chunk(b"pHYs", struct.pack(">IIB", *(round(dpi / INCH) for dpi in metadata["dpi"]), 1))
     if "exif" in metadata:
         chunks += _chunk(b"eXIf", metadata["exif"].removeprefix(b"Exif\0\0"))
     return encoded[:header_end] + chunks + encoded[header_end:]

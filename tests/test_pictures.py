@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 
 from keras_rednet import RED10, restore
 from keras_rednet.dataset import read_image
-from keras_rednet.pictures import ORIENTATION, Picture, _chunk, read_picture, write_picture
+from keras_rednet.pictures import ORIENTATION, Picture, _chunk, _dpi, read_picture, write_picture
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -57,22 +57,72 @@ def test_round_trip_keeps_the_resolution(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("dpi", [(0, 0), (float("nan"), 72), (1e9, 72), (72,)])
-def test_a_resolution_that_cannot_be_is_left_out(tmp_path, dpi):
-    image = Image.fromarray(pixels(8, 16, 3))
-    image.info["dpi"] = dpi
-    write_picture(tmp_path / "a.png", Picture(image))
-    assert "dpi" not in Image.open(tmp_path / "a.png").info
+def test_a_resolution_that_cannot_be_is_left_out(dpi):
+    assert _dpi(dpi) is None
 
 
-def test_a_place_in_the_old_file_does_not_pass_to_the_copy(tmp_path):
+@pytest.mark.parametrize("tag", [0xA002, 0xA003, 0xA005], ids=["width", "height", "place in the old file"])
+def test_what_is_stale_does_not_pass_to_the_copy(tmp_path, tag):
     block = exif()
-    block.get_ifd(0x8769)[0xA005] = 4321
+    block.get_ifd(0x8769)[tag] = 4321
     Image.fromarray(pixels(8, 16, 3)).save(tmp_path / "a.jpg", exif=block.tobytes())
-    assert 0xA005 in Image.open(tmp_path / "a.jpg").getexif().get_ifd(0x8769)
+    assert tag in Image.open(tmp_path / "a.jpg").getexif().get_ifd(0x8769)
     write_picture(tmp_path / "b.jpg", read_picture(tmp_path / "a.jpg"))
     kept = Image.open(tmp_path / "b.jpg").getexif().get_ifd(0x8769)
-    assert 0xA005 not in kept
+    assert tag not in kept
     assert kept[0x829D] == 2.5
+
+
+STORAGE = {0x100: 16, 0x101: 8, 0x102: (8, 8, 8, 8), 0x106: 5, 0x115: 4, 0x11C: 2, 0x10A: 2, 0x152: 1, 0x153: 3}
+
+
+@pytest.mark.parametrize("tag", [*STORAGE, "all"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_how_pixels_were_stored_does_not_pass_to_a_tiff(tmp_path, tag, suffix):
+    block = exif(**{f"tag{ORIENTATION}": 6, "tag40091": "title".encode("utf-16-le")})
+    for each in STORAGE if tag == "all" else [tag]:
+        block[each] = STORAGE[each]
+    Image.fromarray(pixels(8, 16, 3)).save(tmp_path / f"a{suffix}", exif=block.tobytes())
+    picture = read_picture(tmp_path / f"a{suffix}")
+    write_picture(tmp_path / "b.tif", picture)
+    written = read_picture(tmp_path / "b.tif")
+    assert written.image.size == (8, 16)
+    np.testing.assert_array_equal(np.asarray(written.image), np.asarray(picture.image))
+    kept = Image.open(tmp_path / "b.tif").getexif()
+    assert kept[0x010F] == "Camera maker"
+    assert bytes(kept[0x9C9B]).decode("utf-16-le") == "title"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_webp_is_lossless_unless_the_picture_was_lossy(tmp_path, mode):
+    image = Image.fromarray(pixels(20, 20, len(mode)))
+    image.save(tmp_path / "a.png")
+    write_picture(tmp_path / "b.webp", read_picture(tmp_path / "a.png"))
+    write_picture(tmp_path / "c.webp", read_picture(tmp_path / "b.webp"))  # a lossless one is known as such
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "c.webp")), np.asarray(image))
+    image.save(tmp_path / "d.webp", quality=80, icc_profile=PROFILE)
+    assert [read_picture(tmp_path / name).lossy for name in ("c.webp", "d.webp")] == [False, True]
+    write_picture(tmp_path / "e.webp", read_picture(tmp_path / "d.webp"))
+    assert read_picture(tmp_path / "e.webp").lossy
+
+
+def test_keeps_the_resolution_of_a_16_bit_color_png(tmp_path):
+    encoded = tf.io.encode_png(pixels(9, 11, 3, dtype="uint16")).numpy()
+    chunk = _chunk(b"pHYs", (11811).to_bytes(4) + (5906).to_bytes(4) + b"\1")
+    (tmp_path / "a.png").write_bytes(encoded[:33] + chunk + encoded[33:])
+    picture = read_picture(tmp_path / "a.png")
+    write_picture(tmp_path / "b.png", dataclasses.replace(picture, image=picture.image // 2))
+    assert Image.open(tmp_path / "b.png").info["dpi"] == pytest.approx((300, 150), rel=1e-3)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_tiff_whose_white_is_zero_is_turned_over(tmp_path, depth):
+    stored = pixels(9, 11, dtype=f"uint{depth}")
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="miniswhite")
+    picture = read_picture(tmp_path / "a.tif")
+    np.testing.assert_array_equal(np.asarray(picture.image), 2**depth - 1 - stored)
+    write_picture(tmp_path / "b.tif", picture)
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "b.tif").image), 2**depth - 1 - stored)
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
