@@ -192,7 +192,7 @@ def named_network(name):
     build = {key: recipe[key] for key in ("channels", "filters", "downsample_at")}
     if architecture := recipe.get("architecture"):
         network = REDNet(recipe["depth"], **build, **architecture)
-        weights.load_file(network, name, architecture)
+        weights.load_file(network, name)
         return network, record
     build |= {"level": recipe["level"], "weights": name if ours else "pretrained"}
     return {10: RED10, 20: RED20, 30: RED30}[recipe["depth"]](recipe["task"], **build), record

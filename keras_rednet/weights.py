@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # in names of unfinished files: a folder may be several machines'
 RECORD_KEYS = ("recipe", "commit", "training_images", "validation_images", "patches", "validation_psnr")
 
 
@@ -64,15 +63,11 @@ def load(model, name):
     _assign(model, _read_npz(PRETRAINED / f"{name}.npz", record(name)["sha256"]), name)
 
 
-def load_file(model, path, architecture=None):
+def load_file(model, path):
     """Puts the weights of a file into `model`: a `.npz` of `save`, or `.weights.h5` or `.keras` of the same network.
 
-    A `.weights.h5` does not tell where its network was down-sampled: that it is the same is not checked.
-
-    Args:
-        model: a RED-Net.
-        path: of the file.
-        architecture: dict of the arguments of `REDNet` by which the model differs from RED10, RED20 and RED30, if any.
+    A `.weights.h5` does not tell where its network was down-sampled, or which layers its skips joined: that they are
+    the same is not checked.
 
     Raises:
         ValueError: no such file, another kind of file, a damaged file, or a network of another shape.
@@ -85,13 +80,12 @@ def load_file(model, path, architecture=None):
         )
     if path.suffix == ".npz":
         record = read_record(path) if path.with_suffix(".json").exists() else {}
-        _require(path, "downsample_at", _downsample_at(model), record.get("downsample_at", _downsample_at(model)))
-        _require(path, "architecture", architecture or {}, record.get("recipe", {}).get("architecture") or {})
+        _require_wiring(path, model, record)
         _assign(model, _read_npz(path, record.get("sha256")), path)
     elif path.name.endswith((".weights.h5", ".keras")):
         try:
             if path.suffix == ".keras":
-                _require(path, "downsample_at", _downsample_at(model), _keras_downsample_at(path))
+                _require_wiring(path, model, _keras_wiring(path))
             model.load_weights(path)
         except (zipfile.BadZipFile, KeyError, OSError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error
@@ -119,7 +113,7 @@ def save(model, path, record):
         model: a RED-Net.
         path: ends in `.npz`.
         record: dict of how the weights came to be, with at least `RECORD_KEYS`; what can be computed (parameters,
-            downsample_at, sha256) is added.
+            downsample_at, skips, sha256) is added.
 
     Raises:
         ValueError: the record lacks a key, or a weight is not finite in float16.
@@ -139,7 +133,7 @@ def save(model, path, record):
         with temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
         sha256 = _sha256(temporary)
-    computed = {"parameters": model.count_params(), "downsample_at": _downsample_at(model), "sha256": sha256}
+    computed = {"parameters": model.count_params(), **_wiring(model), "sha256": sha256}
     with written_whole(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps({**record, **computed}, indent=1))
 
@@ -153,7 +147,8 @@ def written_whole(path):
     """
     path = Path(path)
     _remove_parts(path.parent)
-    temporary = path.with_name(f".part-{os.getpid()}-{HOST}-{path.name}")  # ends as `path` does
+    name = zlib.crc32(path.name.encode())  # the name itself may be as long as a name can be
+    temporary = path.with_name(f".part-{os.getpid()}-{_machine()}-{name:08x}{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -163,9 +158,16 @@ def written_whole(path):
         temporary.unlink(missing_ok=True)
 
 
+@functools.cache
+def _machine():
+    """Returns what stands in the names of unfinished files for a machine, or a container, that counts its processes."""
+    processes = os.readlink("/proc/self/ns/pid") if os.path.lexists("/proc/self/ns/pid") else ""
+    return f"{zlib.crc32(f'{platform.node()} {processes}'.encode()):08x}"
+
+
 @functools.cache  # a folder may hold millions of files
 def _remove_parts(folder):
-    for part in folder.glob(f".part-*-{HOST}-*"):
+    for part in folder.glob(f".part-*-{_machine()}-*"):
         if not _is_running(part.name.split("-")[1]):
             part.unlink(missing_ok=True)
 
@@ -222,23 +224,42 @@ def _variables(model):
     return {f"{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.variables}
 
 
-def _require(path, option, expected, received):
+def _require_wiring(path, model, received):
     """Raises ValueError where a file is of a network whose arrays only have the same shapes."""
-    if expected != received:
-        raise ValueError(
-            f"{path} holds the weights of another network: expected {option}={expected}, received {received}. "
-            f"Build the network with the {option} of its weights."
-        )
+    for option, expected in _wiring(model).items():
+        if received.get(option, expected) != expected:
+            raise ValueError(
+                f"{path} holds the weights of another network: expected {option}={expected}, received "
+                f"{received[option]}. Build the network with the {option} of its weights."
+            )
 
 
-def _keras_downsample_at(path):
+def _wiring(model):
+    """Returns what the shapes of a network's weights do not tell: where it is down-sampled, what its skips add up."""
+    return _described(json.loads(model.to_json()))
+
+
+def _keras_wiring(path):
     with zipfile.ZipFile(path) as file:
-        layers = [layer["config"] for layer in json.loads(file.read("config.json"))["config"]["layers"]]
-    return [int(layer["name"][4:]) for layer in layers if layer["name"].startswith("conv") and layer["strides"][0] == 2]
+        return _described(json.loads(file.read("config.json")))
 
 
-def _downsample_at(model):
-    return [int(layer.name[4:]) for layer in model.layers if layer.name.startswith("conv") and layer.strides[0] == 2]
+def _described(config):
+    """Returns the wiring of a network from what Keras writes of it."""
+    layers = config["config"]["layers"]
+    strided = [
+        layer["config"]["name"]
+        for layer in layers
+        if layer["config"]["name"].startswith("conv") and layer["config"]["strides"][0] == 2
+    ]
+    sums = [layer for layer in layers if layer["class_name"] == "Add" and layer["config"]["name"] != "restored"]
+    skips = {layer["config"]["name"]: " + ".join(_sources(layer)) for layer in sums}
+    return {"downsample_at": [int(name[4:]) for name in strided], "skips": skips}
+
+
+def _sources(layer):
+    (tensors,) = layer["inbound_nodes"][0]["args"]
+    return [tensor["config"]["keras_history"][0] for tensor in tensors]
 
 
 def _sha256(path):

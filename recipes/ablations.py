@@ -148,7 +148,7 @@ def _draw_details(path, curves, folders, validation):
         rows[photo.name] = {"clean": clean, "corrupted": corrupted}
         for label, recipe in curves.items():
             model = recipe.build()
-            load_file(model, folders[label] / "weights.npz", recipe.architecture)
+            load_file(model, folders[label] / "weights.npz")
             rows[photo.name][label] = restore(model, corrupted)
     with written_whole(path) as temporary:
         contact.sheet(rows).save(temporary, "PNG")

@@ -94,7 +94,7 @@ class Recipe:
         if depth < self.depth:
             grow(dataclasses.replace(self, depth=depth).build(), model)
         elif ours:
-            weights.load_file(model, self.start_from, self.architecture)
+            weights.load_file(model, self.start_from)
         else:
             weights.load(model, self.start_from)
 

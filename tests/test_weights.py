@@ -11,7 +11,7 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
-from keras_rednet import RED10, RED30, REDNet, psnr, restore, weights
+from keras_rednet import RED10, RED20, RED30, REDNet, psnr, restore, weights
 from recipes.demo import SAMPLE
 from recipes.recipe import BUILDERS
 
@@ -102,11 +102,16 @@ def test_refuses_a_network_of_other_strides(model, saved):
         RED10(filters=4, downsample_at=(1,), weights=saved)
 
 
-def test_refuses_a_network_of_other_skips(model, tmp_path):
-    weights.save(model, tmp_path / "w.npz", {**COMPLETE, "recipe": {"architecture": {"skips": None}}})
-    with pytest.raises(ValueError, match=r"another network: expected architecture={}, received {'skips': None}"):
-        RED10(filters=4, weights=tmp_path / "w.npz")
-    weights.load_file(model, tmp_path / "w.npz", {"skips": None})
+@pytest.mark.parametrize("changes", [{"skips": None}, {"skips": "residual"}, {"skip_step": 4}], ids=str)
+@pytest.mark.parametrize("suffix", [".npz", ".keras"])
+def test_refuses_a_network_of_other_skips(tmp_path, changes, suffix):
+    other, path = REDNet(20, filters=4, **changes), tmp_path / f"w{suffix}"
+    weights.save(other, path, COMPLETE) if suffix == ".npz" else other.save(path)
+    with pytest.raises(
+        ValueError, match=r"another network: expected skips={'skip2': 'conv8 \+ deconv2', .*}, received {"
+    ):
+        RED20(filters=4, weights=path)
+    weights.load_file(other, path)
 
 
 @pytest.mark.parametrize("name", ["w.keras", "w.weights.h5"])
@@ -142,10 +147,10 @@ def test_refuses_other_files(tmp_path):
 def test_what_a_killed_process_left_is_removed(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    left = [tmp_path / f".part-{ended.pid}-{weights.HOST}-{name}" for name in ("a[1].png", "b.png")]
-    running = tmp_path / f".part-{os.getppid()}-{weights.HOST}-a[1].png"
+    left = [tmp_path / f".part-{ended.pid}-{weights._machine()}-{name}" for name in ("a[1].png", "b.png")]
+    running = tmp_path / f".part-{os.getppid()}-{weights._machine()}-a[1].png"
     elsewhere = tmp_path / f".part-{ended.pid}-{'0' * 8}-a[1].png"  # on another machine, who knows whether it runs
-    for path in (*left, running, elsewhere, tmp_path / f".part-x-{weights.HOST}-a[1].png"):
+    for path in (*left, running, elsewhere, tmp_path / f".part-x-{weights._machine()}-a[1].png"):
         path.write_bytes(b"half")
     with weights.written_whole(tmp_path / "a[1].png") as temporary:
         temporary.write_bytes(b"whole")
@@ -153,6 +158,20 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert running.exists()
     assert elsewhere.exists()
     assert (tmp_path / "a[1].png").read_bytes() == b"whole"
+
+
+def test_containers_of_a_machine_are_told_apart(monkeypatch):
+    names = set()
+    for processes in ("pid:[1]", "pid:[2]"):
+        monkeypatch.setattr(os, "readlink", lambda path, processes=processes: processes)
+        names.add(weights._machine.__wrapped__())
+    assert len(names) == 2 or not os.path.lexists("/proc/self/ns/pid")
+
+
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path):
+    with weights.written_whole(tmp_path / f"{'x' * 251}.png") as temporary:
+        temporary.write_bytes(b"whole")
+    assert [len(path.name) for path in tmp_path.iterdir()] == [255]
 
 
 def test_a_folder_is_looked_through_once(tmp_path, monkeypatch):
