@@ -36,8 +36,9 @@ def __getattr__(name):  # Keras and TensorFlow are imported when a name is first
     return getattr(module, name) if _MODULES[name] else module
 
 
-if "keras" in sys.modules:  # then importing it costs nothing, and `keras.models.load_model` knows the layers
-    importlib.import_module("keras_rednet.model")
+if "keras" in sys.modules:  # then importing these costs nothing, and `keras.models.load_model` knows what they register
+    for _name in ("model", "fold", "metrics"):
+        importlib.import_module(f"{__name__}.{_name}")
 
 
 def __dir__():

@@ -75,7 +75,7 @@ class SubpixelConv2D(layers.Conv2D):
     def call(self, image):
         border = (self.before, self.after)
         image = ops.pad(image, ((0, 0), border, border, (0, 0)))
-        return ops.depth_to_space(super().call(image), 2)
+        return ops.depth_to_space(super().call(image), 2, data_format="channels_last")
 
     def compute_output_shape(self, input_shape):
         n, h, w, _ = input_shape
@@ -90,7 +90,8 @@ class SubpixelConv2D(layers.Conv2D):
 def _convolution(deconv):
     kernel, before, after = _phases(deconv.get_weights()[0], deconv.strides[0])
     filters, size = kernel.shape[-1], kernel.shape[0]
-    options = {"activation": deconv.activation, "name": deconv.name, "dtype": "float32"}
+    options = {"activation": deconv.activation, "data_format": deconv.data_format, "name": deconv.name}
+    options["dtype"] = "float32"
     if deconv.strides[0] == 1:
         return layers.Conv2D(filters, size, padding="same", **options)
     return SubpixelConv2D(filters, size, before=before, after=after, **options)

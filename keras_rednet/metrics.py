@@ -132,5 +132,6 @@ def _window_mean(image):
     weights = (weights / weights.sum()).astype("float32")
     channels = image.shape[-1]
     for shape in ((-1, 1, 1, 1), (1, -1, 1, 1)):
-        image = ops.depthwise_conv(image, np.tile(weights.reshape(shape), (1, 1, channels, 1)), padding="valid")
+        kernel = np.tile(weights.reshape(shape), (1, 1, channels, 1))
+        image = ops.depthwise_conv(image, kernel, padding="valid", data_format="channels_last")
     return image

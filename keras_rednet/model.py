@@ -113,7 +113,7 @@ def REDNet(
     Returns:
         keras.Model: `corrupted` [n, h, w, channels] float32 -> `restored`, the same shape. With down-sampling the
         input is reflected up to a multiple of the total stride and the residual cropped, so any size works. To load
-        one that was saved as `.keras`, import this module first: it registers two layers.
+        one that was saved as `.keras`, import keras and then keras_rednet: it registers its layers and metrics.
 
     Raises:
         ValueError: an argument out of range; the message says what was expected.
@@ -145,6 +145,7 @@ def REDNet(
             kernel_size,
             strides=strides.get(i, 1),
             padding="same",
+            data_format="channels_last",
             activation=None if linear else "relu",
             kernel_initializer="zeros" if i == depth else _initializer(layer, after_sum=i - 1 in sources),
             name=name,

@@ -8,7 +8,8 @@ tiles, so memory grows with their size: 256 bytes a pixel for each of the few fe
     restore_image_bytes   image_bytes  string [n]                 -> restored_bytes, string [n]
 
 `restore_image_bytes` takes encoded PNG or JPEG files of any sizes and kinds and gives PNG files: gray, RGB, alpha
-(untouched) and 16 bits are kept; colour profiles and EXIF, the orientation too, are not.
+(untouched) and 16 bits are kept; colour profiles, a transparent colour without alpha, and EXIF, the orientation too,
+are not.
 """
 
 import functools
@@ -76,7 +77,7 @@ class Servable(tf.Module):
         graph = fold(model)
         self.weights = [variable.value for variable in graph.variables]
         self._run = functools.partial(graph, training=False)  # not the model itself, whose weights would be saved twice
-        self._pad = PadToMultiple(size_multiple(model))
+        self._pad = PadToMultiple(size_multiple(model), dtype="float32")
         images = (None, None, None, self.channels)
         self.endpoints = {
             "serving_default": _signature(self._floats, images, tf.float32, "image"),

@@ -44,7 +44,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
 
     Args:
         model: a RED-Net, for instance `RED30(task="denoise")`.
-        path: ends in `.tflite`; replaced if it is there.
+        path: ends in `.tflite`; it and the `.json` of this name are replaced if they are there.
         quantize: None (float32), "float16" (half the size), "dynamic" (8-bit weights, float32 images) or "int8"
             (8-bit arithmetic; with `size=None` the images are uint8, plain pixels).
         calibration: for "int8", corrupted images as the network will meet them, an iterable of float32 [h, w, c] in
@@ -114,7 +114,7 @@ def _converted(model, quantize, samples, size):
     module = tf.Module()
     module.weights = [variable.value for variable in graph.variables]
     if quantize == "int8":
-        pixels, inner = EightBits(0, 1), _with_ranges(graph, samples)
+        pixels, inner = EightBits(0, 1, dtype="float32"), _with_ranges(graph, samples)
     shape = (1, *(size or (None, None)), model.input_shape[-1])
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, "image")])
@@ -168,7 +168,7 @@ def _with_ranges(graph, samples):
 
     def call(layer, *args, **kwargs):
         result = layer(*args, **kwargs)
-        return EightBits(*ranges[layer.name])(result) if layer.name in ranges else result
+        return EightBits(*ranges[layer.name], dtype="float32")(result) if layer.name in ranges else result
 
     return keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
 

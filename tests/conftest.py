@@ -21,6 +21,22 @@ def seed():
 
 
 @pytest.fixture
+def mixed_bfloat16():
+    """A script that trains in mixed precision."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def channels_first():
+    """A keras.json that puts channels first."""
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+@pytest.fixture
 def test_images():
     """The folder of the literature's test images."""
     if "KERAS_REDNET_DATA" not in os.environ:

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from test_model import VARIANTS, with_random_weights
 
+from keras_rednet import ssim
 from keras_rednet.fold import fold
 from keras_rednet.model import REDNet, size_multiple
 
@@ -31,6 +32,16 @@ def test_drops_the_identity_behind_symmetric_sums_only():
     }
     assert not {name for name in names["symmetric"] if name.endswith("_relu")}
     assert {"skip_conv3_relu", "skip2_relu"} <= names["residual"]
+
+
+@pytest.mark.parametrize("downsample_at", [(), (1,)])
+def test_channels_are_last_whatever_keras_is_set_to(channels_first, downsample_at):
+    model = with_random_weights(REDNet(10, filters=4, channels=3, downsample_at=downsample_at))
+    image = np.random.default_rng(0).random((1, 8, 10, 3), "float32")
+    restored = keras.ops.convert_to_numpy(model(image))
+    assert restored.shape == image.shape
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(fold(model)(image)), restored, atol=1e-5)
+    assert ssim(np.zeros((40, 50, 3)), np.ones((40, 50, 3)), data_range=1.0) < 0.1
 
 
 VARIANTS_OF_SKIPS = ("symmetric", "residual")

@@ -1,8 +1,12 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from keras_rednet import REDNet
 from keras_rednet.metrics import PSNR, SSIM, negative_psnr, psnr, ssim
 
 
@@ -51,6 +55,17 @@ def test_keras_metrics_in_fit_and_from_config():
     images = np.random.default_rng(0).random((4, 12, 12, 1), "float32")
     assert {"psnr", "ssim"} <= set(model.fit(images, images, verbose=0).history)
     assert PSNR.from_config(PSNR(data_range=255).get_config()).data_range == 255
+
+
+def test_a_new_process_loads_what_was_trained_with_them(tmp_path):
+    model = REDNet(10, filters=4, downsample_at=(1,))
+    model.compile("adam", negative_psnr, metrics=[PSNR(data_range=1.0), SSIM(data_range=1.0)])
+    images = np.random.default_rng(0).random((2, 16, 16, 1), "float32")
+    model.fit(images, images, verbose=0)
+    model.save(tmp_path / "m.keras")
+    program = "import sys, keras, keras_rednet; print(keras.models.load_model(sys.argv[1]).name)"
+    command = [sys.executable, "-c", program, str(tmp_path / "m.keras")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "red10\n"
 
 
 def test_shave():

@@ -113,12 +113,8 @@ def test_odd_sizes_equal_the_reflected_image(variant):
     np.testing.assert_allclose(_run(model, image), whole[:, :33, :50], atol=1e-6)
 
 
-def test_mixed_precision_keeps_the_last_sum_in_float32():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = REDNet(10, filters=4, downsample_at=(1,))
-    finally:
-        keras.config.set_dtype_policy("float32")
+def test_mixed_precision_keeps_the_last_sum_in_float32(mixed_bfloat16):
+    model = REDNet(10, filters=4, downsample_at=(1,))
     assert model.get_layer("conv2").compute_dtype == "bfloat16"
     corrupted = np.random.default_rng(0).random((1, 9, 9, 1), "float32")
     restored = _run(model, corrupted)

@@ -66,6 +66,14 @@ def test_floats(exported, size):
     np.testing.assert_allclose(restored, model.predict(image, verbose=0), atol=1e-5)
 
 
+def test_a_policy_of_mixed_precision_does_not_reach_it(mixed_bfloat16, tmp_path):
+    model = REDNet(10, filters=4, downsample_at=(1,))  # a fresh one returns its input
+    export_saved_model(model, tmp_path / "1")
+    image = np.random.default_rng(1).random((1, 17, 23, 1), "float32")
+    restored = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"](image=tf.constant(image))
+    np.testing.assert_array_equal(restored["restored"].numpy(), image)
+
+
 def test_bytes(exported):
     model, _, directory = exported
     image = np.random.default_rng(1).integers(0, 256, (2, 15, 22, model.input_shape[-1]), np.uint8)

@@ -71,6 +71,13 @@ def test_quantized_files(quantize, limit, size, tmp_path):
     assert described["type"] == ("uint8" if (quantize, size) == ("int8", None) else "float32")
 
 
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_a_policy_of_mixed_precision_does_not_reach_it(mixed_bfloat16, quantize, tmp_path):
+    export_tflite(REDNet(10, filters=4, **FAST), tmp_path / "m.tflite", quantize=quantize, calibration=calibration())
+    image = pixels(32, 48, 1)[None]  # which a fresh network returns
+    np.testing.assert_allclose(run(tmp_path / "m.tflite", image), image, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("downsample_at", "quantize", "size"),
     [
