@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+FOLDABLE = (layers.InputLayer, layers.Conv2D, layers.Conv2DTranspose, layers.Add, layers.ReLU)
+
 
 def fold(model):
     """Returns the deployment graph of a RED-Net.
@@ -24,6 +26,11 @@ def fold(model):
     Raises:
         ValueError: the model has a layer that cannot be folded.
     """
+    for layer in model.layers:
+        if not isinstance(layer, FOLDABLE) and layer.name not in ("pad", "crop"):
+            raise ValueError(
+                f"`model` must hold the layers of a RED-Net only. Received: {layer.name}, {type(layer).__name__}."
+            )
     rectified = {layer.name for layer in model.layers if getattr(layer, "activation", None) is keras.activations.relu}
 
     def folded_layer(layer):

@@ -8,6 +8,7 @@ import json
 import os
 import struct
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def read_tflite(path, *, threads=None):
     path = Path(path)
     content = path.read_bytes()
     beside = path.with_suffix(".json")
-    expected = json.loads(beside.read_text()).get("sha256") if beside.is_file() else None
+    expected = _sha256(beside) if beside.is_file() else None
     received = hashlib.sha256(content).hexdigest()
     if expected not in (None, received):
         raise ValueError(f"{path} is damaged: its sha256 should be {expected}. Received: {received}.")
@@ -77,11 +78,13 @@ def _deployed(content, metadata, threads):
     interpreter.allocate_tensors()
     runner = interpreter.get_signature_runner(metadata["signature"])
     integers = metadata["type"] == "uint8"
+    turn = threading.Lock()  # an interpreter has one place for its image
 
     def restored(image):
-        if integers:
-            return runner(image=np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8))["restored"] / np.float32(255)
-        return runner(image=image)["restored"]
+        image = np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8) if integers else image
+        with turn:
+            values = runner(image=image)["restored"]
+        return values / np.float32(255) if integers else values
 
     return Deployed(
         run=lambda images: np.concatenate([restored(image[None]) for image in images]),
@@ -90,6 +93,14 @@ def _deployed(content, metadata, threads):
         halo=metadata["halo"],
         values_per_pixel=metadata["values_per_pixel"],
     )
+
+
+def _sha256(path):
+    """Returns the hash that the JSON file beside a TFLite file names, if any."""
+    try:
+        return json.loads(path.read_text()).get("sha256")
+    except (AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is not the JSON file that `export_tflite` wrote beside its file: {error}") from None
 
 
 def _metadata(path, content):

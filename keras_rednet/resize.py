@@ -4,20 +4,19 @@ Keys' cubic kernel (a = -0.5), widened by the scale when an image shrinks (antia
 beyond its border as its mirror image. Other libraries differ in one of the three.
 """
 
-import functools
-
 import numpy as np
 
 
-def resize(image, size):
+def resize(image, size, rows=None, columns=None):
     """Resizes an image to any size by MATLAB's bicubic interpolation, neither rounded nor clipped.
 
     Args:
-        image: float [h, w, c].
+        image: numbers [h, w, c].
         size: (new_h, new_w) in pixels.
+        rows, columns: arrays of indices, where only these of the new rows and columns are wanted.
 
     Returns:
-        float32 [new_h, new_w, c].
+        float32 [new_h, new_w, c], or of the wanted rows and columns.
 
     Raises:
         ValueError: a size below 1.
@@ -26,23 +25,28 @@ def resize(image, size):
         >>> resize(np.ones((4, 6, 1)), (8, 3)).shape
         (8, 3, 1)
     """
+    axes = []
+    for axis, wanted in enumerate((rows, columns)):
+        taps, values = _taps(image.shape[axis], size[axis])
+        if wanted is not None:
+            taps, values = taps[:, wanted], values[:, wanted]
+        needed = slice(taps.min(), taps.max() + 1)
+        image = image[(slice(None),) * axis + (needed,)]
+        axes.append((taps - needed.start, values))
     image = np.asarray(image, np.float32)
-    for axis, new in enumerate(size):
-        taps, values = _taps(image.shape[axis], new)
+    for axis, (taps, values) in enumerate(axes):
         shape = [1, 1, 1]
-        shape[axis] = new
+        shape[axis] = -1
         terms = (np.take(image, tap, axis) * value.reshape(shape) for tap, value in zip(taps, values, strict=True))
         image = sum(terms, start=np.float32(0))
     return image
 
 
-@functools.lru_cache(maxsize=64)
 def weights(length, new_length):
     """Returns the weights by which the pixels of a row make its new pixels, float64 [new_length, length]."""
     taps, values = _taps(length, new_length, np.float64)
     matrix = np.zeros((new_length, length))
     np.add.at(matrix, (np.arange(new_length), taps), values)
-    matrix.setflags(write=False)  # it is shared by the cache
     return matrix
 
 

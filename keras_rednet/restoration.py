@@ -19,6 +19,7 @@ from keras_rednet.model import halo, size_multiple, values_per_pixel
 from keras_rednet.resize import resize
 
 COLORS = ("channels", "luminance", "ycbcr")
+VISIBLE = 1 / 512  # the least alpha that pixels of 8 bits show
 WINDOW_VALUES = 560 * 560 * 64  # values of one layer's feature maps that "auto" keeps in memory at a time, 80 MB
 _deployed = weakref.WeakKeyDictionary()  # model -> (its weights, deployment graph, that graph ready to run)
 
@@ -72,18 +73,11 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
         raise ValueError(f"`color` must be one of {COLORS}. Received: color={color!r}.")
     if orientations not in (1, geometry.ORIENTATIONS):
         raise ValueError(f"`orientations` must be 1 or 8. Received: orientations={orientations!r}.")
-    if isinstance(image, Image.Image):
-        return _restore_pil(model, image, color=color, tile=tile, orientations=orientations)
-    pixels = _checked(image)
-    pixels, alpha = (pixels[..., :3], pixels[..., 3:]) if pixels.shape[2] == 4 else (pixels, None)
-    restored = np.empty(pixels.shape, pixels.dtype)
     network = _deployment(model)
-    for window, keep, target in _tiles(network, pixels.shape, tile):
-        values = _to_float(_reflected(pixels, window))
-        tile_restored = _average(lambda x: _by_color(network, x, color), values, orientations)
-        restored[target] = _from_float(tile_restored[keep], pixels.dtype)
-    restored = restored if alpha is None else np.concatenate([restored, alpha], axis=2)
-    return restored.reshape(np.shape(image))
+    if isinstance(image, Image.Image):
+        pixels = _checked(_pil_pixels(image), channels=(1, 2, 3, 4))
+        return _pil(_restored(network, pixels, color, tile, orientations), image)
+    return _restored(network, _checked(image), color, tile, orientations).reshape(image.shape)
 
 
 def upscale(model, image, size, *, tile="auto", orientations=1):
@@ -103,41 +97,57 @@ def upscale(model, image, size, *, tile="auto", orientations=1):
     Raises:
         TypeError, ValueError: as `restore`; the size is smaller than the image.
     """
-    if isinstance(image, Image.Image):
-        return _upscale_pil(model, image, size, tile=tile, orientations=orientations)
-    pixels = _checked(image)
-    if size[0] < pixels.shape[0] or size[1] < pixels.shape[1]:
-        raise ValueError(
-            f"`size` must be at least the image's, (height, width) = {pixels.shape[:2]}. Received: size={tuple(size)}."
-        )
-    enlarged = resize(_to_float(pixels), size)
-    enlarged = restore(model, enlarged, color="luminance", tile=tile, orientations=orientations)
-    return _from_float(enlarged, pixels.dtype).reshape(*size, *np.shape(image)[2:])
+    if orientations not in (1, geometry.ORIENTATIONS):
+        raise ValueError(f"`orientations` must be 1 or 8. Received: orientations={orientations!r}.")
+    network = _deployment(model)
+    from_pil = isinstance(image, Image.Image)
+    pixels = _checked(_pil_pixels(image), channels=(1, 2, 3, 4)) if from_pil else _checked(image)
+    _check_size(size, pixels.shape[:2])
+    enlarged = _upscaled(network, pixels, size, tile, orientations)
+    return _pil(enlarged, image) if from_pil else enlarged.reshape(*size, *image.shape[2:])
 
 
-def _restore_pil(model, image, **options):
-    restored = Image.fromarray(restore(model, _pil_pixels(image), **options))
-    if image.mode in ("LA", "La"):
-        restored.putalpha(image.convert("LA").getchannel("A"))
-    return _with_metadata(restored, image)
+def _restored(network, pixels, color, tile, orientations):
+    """Restores [h, w, c]; the last of 2 or 4 channels is alpha."""
+    restored, count = pixels.copy(), _colors(pixels)
+    for (rows, columns), keep, target in _tiles(network, pixels.shape, tile):
+        values = _to_float(pixels[rows[:, None], columns, :count])
+        values = _average(lambda x: _by_color(network, x, color), values, orientations)
+        restored[*target, :count] = _from_float(values[keep], pixels.dtype)
+    return restored
 
 
-def _upscale_pil(model, image, size, **options):
-    enlarged = Image.fromarray(upscale(model, _pil_pixels(image), size, **options))
-    if image.mode in ("LA", "La"):
-        alpha = np.asarray(image.convert("LA").getchannel("A"))[..., None]
-        alpha = _from_float(resize(_to_float(alpha), size), np.uint8)
-        enlarged.putalpha(Image.fromarray(alpha[..., 0]))
-    return _with_metadata(enlarged, image)
+def _upscaled(network, pixels, size, tile, orientations):
+    """Enlarges [h, w, c] to (height, width); the last of 2 or 4 channels is alpha."""
+    enlarged, count = np.empty((*size, pixels.shape[2]), pixels.dtype), _colors(pixels)
+    has_alpha = count < pixels.shape[2]
+    weighted = _to_float(pixels[..., :count]) * _to_float(pixels[..., count:]) if has_alpha else None
+    for (rows, columns), keep, target in _tiles(network, size, tile):
+        values = resize(pixels, size, rows, columns) / _white(pixels.dtype)
+        values, alpha = values[..., :count], values[..., count:]
+        if has_alpha:  # or what it hides would colour the edges of what it shows
+            visible = alpha > VISIBLE
+            values = np.where(visible, resize(weighted, size, rows, columns) / np.where(visible, alpha, 1), values)
+        values = _average(lambda x: _by_color(network, x, "luminance"), values, orientations)
+        enlarged[target] = _from_float(np.concatenate([values, alpha], axis=2)[keep], pixels.dtype)
+    return enlarged
 
 
-def _with_metadata(restored, image):
+def _colors(pixels):
+    """Returns how many channels of [h, w, c] are colours, not alpha."""
+    return pixels.shape[2] - (pixels.shape[2] % 2 == 0)
+
+
+def _pil(pixels, image):
+    """Returns [h, w, c] as a PIL image that keeps what `image` says of itself."""
+    restored = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     kept = ("dpi", "exif") if image.mode in colors.OTHER_SPACES else ("dpi", "exif", "icc_profile")
     restored.info = {key: value for key, value in image.info.items() if key in kept}
     return restored
 
 
 def _pil_pixels(image):
+    has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     if image.mode.startswith("I"):  # 16-bit gray; "I" is how Pillow opens some of them
         pixels = np.asarray(image)
         if pixels.min() < 0 or pixels.max() > 65535:
@@ -146,19 +156,18 @@ def _pil_pixels(image):
     if image.mode == "F":
         return np.asarray(image)
     if image.mode in ("1", "L", "LA", "La"):
-        return np.asarray(image.convert("L"))
-    has_alpha = image.mode in ("PA", "RGBA", "RGBa") or "transparency" in image.info
+        return np.asarray(image.convert("LA" if has_alpha else "L"))
     return np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
 
 
-def _checked(image):
-    """Returns the image as an array [h, w, 1|3|4], or says what is wrong with it."""
+def _checked(image, channels=(1, 3, 4)):
+    """Returns the image as an array [h, w, c], or says what is wrong with it."""
     if not isinstance(image, np.ndarray):
         raise TypeError(f"`image` must be a NumPy array or a PIL image. Received: {type(image).__name__}.")
     if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
         raise TypeError(f"`image` must be uint8, uint16 or float. Received: dtype={image.dtype}.")
     pixels = image[..., None] if image.ndim == 2 else image
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or 0 in pixels.shape:
+    if pixels.ndim != 3 or pixels.shape[2] not in channels or 0 in pixels.shape:
         raise ValueError(
             f"`image` must have the shape [h, w] or [h, w, 1|3|4] and at least a pixel. Received: shape={image.shape}."
         )
@@ -167,8 +176,17 @@ def _checked(image):
     return pixels
 
 
+def _check_size(size, least):
+    if len(np.shape(size)) != 1 or len(size) != 2 or not all(isinstance(side, int | np.integer) for side in size):
+        raise ValueError(f"`size` must be (height, width), whole numbers of pixels. Received: size={size!r}.")
+    if size[0] < least[0] or size[1] < least[1]:
+        raise ValueError(
+            f"`size` must be at least the image's, (height, width) = {least}. Received: size={tuple(size)}."
+        )
+
+
 def _tiles(network, shape, tile):
-    """Yields (window, keep, target) for each tile: pixels to read, the part of them that is exact, where that belongs.
+    """Yields (window, keep, target) for each tile: (rows, columns) to read, what of them is exact, where that belongs.
 
     Windows stay inside the image (padded to the size multiple), so the network's zero padding acts at its true border
     only; around what is kept they hold the network's halo; they start at multiples of the total stride. So the tiles
@@ -180,7 +198,8 @@ def _tiles(network, shape, tile):
     rows, columns = (_spans(*sizes, halo, multiple) for sizes in zip(shape[:2], padded, grid, strict=True))
     for row_window, row_keep, row_target in rows:
         for column_window, column_keep, column_target in columns:
-            yield (row_window, column_window), (row_keep, column_keep), (row_target, column_target)
+            window = _mirrored(row_window, shape[0]), _mirrored(column_window, shape[1])
+            yield window, (row_keep, column_keep), (row_target, column_target)
 
 
 def _grid(network, padded, tile):
@@ -225,16 +244,10 @@ def _spans(size, padded, count, halo, multiple):
     ]
 
 
-def _reflected(pixels, window):
-    """Returns the pixels of a window; beyond the bottom and right border, reflected as the model itself would."""
-    for axis, part in enumerate(window):
-        size = pixels.shape[axis]
-        missing = max(0, part.stop - size)
-        index = np.arange(part.start, part.stop)
-        mirrored = 2 * (size - 1) - index if size > missing else size - 1
-        inside = [slice(None)] * axis + [part]
-        pixels = pixels[tuple(inside)] if not missing else np.take(pixels, np.minimum(index, mirrored), axis=axis)
-    return pixels
+def _mirrored(window, size):
+    """Returns the indices of a window's pixels along an axis; beyond its end, reflected as the model itself would."""
+    index = np.arange(window.start, window.stop)
+    return np.minimum(index, 2 * (size - 1) - index if size > window.stop - size else size - 1)
 
 
 def _average(run, values, orientations):
@@ -267,6 +280,13 @@ def _deployment(model):
     """
     if isinstance(model, Deployed):
         return model
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "`model` must be a RED-Net, such as RED30(), or a TFLite file by load_tflite. "
+            f"Received: {type(model).__name__}."
+        )
+    if (channels := model.input_shape[-1]) not in (1, 3):
+        raise ValueError(f"`model` must have 1 or 3 channels. Received: {channels} channels.")
     weights = model.get_weights()
     if model not in _deployed:
         graph = fold(model)
@@ -306,13 +326,15 @@ def _compiled(graph):
     return run
 
 
+def _white(dtype):
+    return np.float32(1 if np.issubdtype(dtype, np.floating) else np.iinfo(dtype).max)
+
+
 def _to_float(pixels):
-    scale = 1.0 if np.issubdtype(pixels.dtype, np.floating) else np.iinfo(pixels.dtype).max
-    return (pixels / np.float32(scale)).astype(np.float32)
+    return (pixels / _white(pixels.dtype)).astype(np.float32)
 
 
 def _from_float(values, dtype):
     if np.issubdtype(dtype, np.floating):
         return values.astype(dtype)
-    scale = np.iinfo(dtype).max
-    return np.rint(np.clip(values, 0, 1) * scale).astype(dtype)
+    return np.rint(np.clip(values, 0, 1) * _white(dtype)).astype(dtype)

@@ -44,6 +44,13 @@ def test_channels_are_last_whatever_keras_is_set_to(channels_first, downsample_a
     assert ssim(np.zeros((40, 50, 3)), np.ones((40, 50, 3)), data_range=1.0) < 0.1
 
 
+def test_refuses_other_layers():
+    model = REDNet(10, filters=4)
+    model = keras.Model(model.input, keras.layers.BatchNormalization(name="norm")(model.output))
+    with pytest.raises(ValueError, match="only. Received: norm, BatchNormalization"):
+        fold(model)
+
+
 VARIANTS_OF_SKIPS = ("symmetric", "residual")
 
 

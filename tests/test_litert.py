@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -58,6 +59,22 @@ def test_converts_a_model(model):
     restored = restore(to_litert(model), image)
     np.testing.assert_allclose(restored, expected(model, image[None])[0], atol=0.02)
     assert not np.array_equal(restored, expected(model, image[None])[0])
+
+
+def test_threads_take_turns(model, file):
+    images = [pixels(90 + i, 80 - i, 1) for i in range(32)]
+    network = load_tflite(file, threads=1)
+    with ThreadPoolExecutor(8) as executor:
+        restored = list(executor.map(lambda image: restore(network, image, tile=40), images))
+    for image, received in zip(images, restored, strict=True):
+        np.testing.assert_allclose(received, expected(model, image[None])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("content", ["[]", "not JSON"])
+def test_names_the_json_that_is_not_its_own(file, content):
+    file.with_suffix(".json").write_text(content)
+    with pytest.raises(ValueError, match="model.json is not the JSON file that `export_tflite` wrote"):
+        load_tflite(file)
 
 
 def test_refuses_a_damaged_file(file):

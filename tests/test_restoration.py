@@ -1,3 +1,5 @@
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -58,7 +60,7 @@ def test_any_tile_gives_the_same(gray_model, tile):
 def test_auto_tiles_fit_in_memory_and_waste_little(size, downsample_at, waste):
     model = REDNet(30, downsample_at=downsample_at)
     windows = [window for window, _, _ in _tiles(_deployment(model), size, "auto")]
-    pixels = [(rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in windows]
+    pixels = [len(rows) * len(columns) for rows, columns in windows]
     reduction = 2 if 1 in downsample_at else 1
     assert max(pixels) * 64 / reduction**2 <= WINDOW_VALUES
     assert sum(pixels) <= waste * np.prod(size)
@@ -232,8 +234,66 @@ def test_upscale_interpolates_alpha(gray_model):
     np.testing.assert_allclose(upscale(gray_model, image, (40, 60))[..., 3], 0.25, atol=1e-6)
 
 
-def test_upscale_does_not_shrink(gray_model):
-    with pytest.raises(
-        ValueError, match=r"`size` must be at least the image's, .* \(20, 30\). Received: size=\(19, 60\)"
-    ):
-        upscale(gray_model, noise(20, 30), (19, 60))
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "array"])
+def test_what_alpha_hides_does_not_color_the_edges_of_what_it_shows(mode):
+    pixels = np.zeros((20, 24, 4), np.uint8)
+    pixels[5:15, 7:18] = 255  # a white square; black is hidden
+    image = pixels if mode == "array" else Image.fromarray(pixels).convert(mode)
+    enlarged = np.asarray(upscale(REDNet(10, filters=4), image, (50, 61)))  # a fresh network leaves it as it is
+    color, alpha = enlarged[..., :-1], enlarged[..., -1]
+    assert len(np.unique(alpha)) > 5
+    assert color[alpha > 0].min() == 255
+    assert color[alpha == 0].min() == 0
+
+
+@pytest.mark.parametrize("tile", [16, "auto", None])
+def test_upscale_in_tiles_equals_the_whole(gray_model, tile):
+    image = np.concatenate([noise(40, 30, 3), noise(40, 30, 1)], axis=2)
+    in_one = upscale(gray_model, image, (91, 64), tile=None)
+    np.testing.assert_allclose(upscale(gray_model, image, (91, 64), tile=tile), in_one, atol=1e-5)
+
+
+def test_upscale_keeps_little_in_memory(gray_model):
+    image = np.zeros((400, 500, 3), np.uint8)
+    upscale(gray_model, image[:40, :50], (80, 100))  # compiles
+    tracemalloc.start()
+    try:
+        enlarged = upscale(gray_model, image, (1600, 2000), tile=128)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * enlarged.nbytes
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((19, 60), r"`size` must be at least the image's, .* \(20, 30\). Received: size=\(19, 60\)"),
+        (60, r"`size` must be \(height, width\), whole numbers of pixels. Received: size=60"),
+        ((40.0, 60.0), r"whole numbers of pixels. Received: size=\(40.0, 60.0\)"),
+        ((40, 60, 3), r"`size` must be \(height, width\)"),
+    ],
+)
+def test_bad_sizes(gray_model, size, message):
+    with pytest.raises(ValueError, match=message):
+        upscale(gray_model, noise(20, 30), size)
+
+
+def test_a_transparent_color_of_a_pil_image_becomes_alpha(gray_model):
+    image = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    image.info["transparency"] = 9
+    for restored in (restore(gray_model, image), upscale(gray_model, image, (16, 16))):
+        assert restored.mode == "LA"
+        assert restored.getpixel((9, 0))[1] == 0
+        assert restored.getpixel((8, 0))[1] == 255
+
+
+@pytest.mark.parametrize("model", [None, "RED30"])
+def test_refuses_what_is_no_network(model):
+    with pytest.raises(TypeError, match=f"`model` must be a RED-Net, .* Received: {type(model).__name__}"):
+        restore(model, noise(4, 4))
+
+
+def test_refuses_networks_of_other_channels():
+    with pytest.raises(ValueError, match="`model` must have 1 or 3 channels. Received: 4 channels"):
+        restore(REDNet(10, filters=4, channels=4), noise(4, 4, 4))

@@ -59,7 +59,7 @@ def _matrix(image, axis, scale):
     return tf.ensure_shape(matrix, [image.shape[axis]] * 2)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8)  # those of large photographs have hundreds of megabytes
 def _there_and_back(side, scale):
     small = -(-side // scale)
     return (resize.weights(small, side) @ resize.weights(side, small)).astype(np.float32)
