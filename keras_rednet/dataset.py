@@ -145,15 +145,17 @@ def read_image(file, *, color="rgb"):
         uint8 [h, w, c], c = 1 or 3; 16-bit gray is scaled to 8 bits.
 
     Raises:
-        ValueError: an unknown colour.
+        ValueError: an unknown colour, or an image of floating-point values.
         OSError: not an image, or a damaged one.
     """
     check_color(color)
     # Not by its path, of which Pillow maps sideways TIFFs askew.
     with io.BytesIO(file) if isinstance(file, bytes) else Path(file).open("rb") as raw, Image.open(raw) as image:
+        if image.mode == "F":
+            raise ValueError("an image of floating-point values, whose range is not known; save it with 8 or 16 bits")
         if image.mode.startswith("I"):  # 16-bit gray: Pillow's own conversion would clip it at 255
             image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
-        gray = color == "gray" or (color == "luminance" and image.mode in ("1", "L"))
+        gray = color == "gray" or (color == "luminance" and image.mode in ("1", "L", "LA"))
         pixels = np.asarray(image.convert("L" if gray else "RGB"))
     if gray:
         return pixels[..., None]

@@ -7,7 +7,9 @@ import dataclasses
 
 import numpy as np
 
-from keras_rednet.metrics import psnr, ssim
+from keras_rednet.metrics import SSIM_WINDOW, psnr, ssim
+
+CHANNELS = {"gray": 1, "luminance": 1, "rgb": 3}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,12 +17,15 @@ class Protocol:
     """Every choice behind a score except the images and the corruption.
 
     Args:
-        color: what is scored: "gray", "luminance" or "rgb".
+        color: what is scored: "gray", "luminance" or "rgb"; the images must be that, `evaluate` does not convert them.
         multiple: images are cut at the bottom and right to sides that are multiples of it, before they are corrupted.
         shave: pixels cut from each side before scoring.
         quantized: True scores 8-bit values: restored images are clipped to [0, 1] and rounded to 1/255.
         orientations: 1, or 8 for the average of Sec. 3.5; the restorer does it, this says so.
         seed: the corruption of image i has the seed (seed, i).
+
+    Raises:
+        ValueError: another colour or number of orientations, a multiple below 1, or a negative shave.
     """
 
     color: str = "gray"
@@ -29,6 +34,15 @@ class Protocol:
     quantized: bool = False
     orientations: int = 1
     seed: int = 0
+
+    def __post_init__(self):
+        if self.color not in CHANNELS:
+            raise ValueError(f"`color` must be one of {sorted(CHANNELS)}. Received: color={self.color!r}.")
+        if self.orientations not in (1, 8):
+            raise ValueError(f"`orientations` must be 1 or 8. Received: orientations={self.orientations!r}.")
+        for name, least in (("multiple", 1), ("shave", 0)):
+            if not isinstance(value := getattr(self, name), int) or value < least:
+                raise ValueError(f"`{name}` must be a whole number of at least {least}. Received: {name}={value!r}.")
 
 
 def evaluate(restorer, images, corruption, protocol):
@@ -46,11 +60,11 @@ def evaluate(restorer, images, corruption, protocol):
         [-1, 1]); last the row of their means, whose `image` is "mean".
 
     Raises:
-        ValueError: there are no images.
+        ValueError: there are no images, or one that is too small or of another colour; the message names it.
     """
     rows = []
     for i, (name, clean) in enumerate(images):
-        clean = clean[tuple(slice(side // protocol.multiple * protocol.multiple) for side in clean.shape[:2])]
+        clean = _cropped(name, clean, protocol)
         corrupted = np.asarray(corruption(clean, seed=(protocol.seed, i)))
         before = _scores(clean, corrupted, protocol)
         after = _scores(clean, _stored(restorer(corrupted), protocol), protocol) if restorer else before
@@ -59,6 +73,21 @@ def evaluate(restorer, images, corruption, protocol):
         raise ValueError("`images` must hold at least one (name, clean) pair. Received: none.")
     columns = [column for column in rows[0] if column != "image"]
     return [*rows, {"image": "mean", **{column: np.mean([row[column] for row in rows]) for column in columns}}]
+
+
+def _cropped(name, clean, protocol):
+    if np.ndim(clean) != 3 or clean.shape[2] != CHANNELS[protocol.color]:
+        raise ValueError(
+            f"{name} must have the shape [h, w, {CHANNELS[protocol.color]}], as {protocol.color} has. "
+            f"Received: shape={np.shape(clean)}."
+        )
+    kept = [side // protocol.multiple * protocol.multiple for side in clean.shape[:2]]
+    if min(kept) < 2 * protocol.shave + SSIM_WINDOW:
+        raise ValueError(
+            f"{name} must have at least {SSIM_WINDOW} pixels a side once it is cut. Received: {clean.shape[:2]}, cut "
+            f"to multiples of {protocol.multiple} and by {protocol.shave} on each side."
+        )
+    return clean[: kept[0], : kept[1]]
 
 
 def _scores(clean, image, protocol):

@@ -22,6 +22,7 @@ if keras.backend.backend() == "tensorflow":
     from tensorflow.errors import OpError
 
     FAILURES += (OpError,)  # memory that runs out, for instance
+NEEDED = ("task", "level", "depth", "channels", "filters", "downsample_at")  # to build the network of a record
 COLORS = {
     "super_resolution": "luminance",
     "deblock": "ycbcr",
@@ -149,13 +150,15 @@ class Restorer:
         if name.endswith(".tflite"):
             from keras_rednet.litert import read_tflite
 
-            network, metadata = read_tflite(name)
-            task = metadata.get("task")
+            network, trained = read_tflite(name)
         else:
             model, record = named_network(name)
-            network, task = self._on_engine(model), record["recipe"]["task"]
+            network, trained = self._on_engine(model), record["recipe"]
+        task, level = trained.get("task"), trained.get("level")
         if task != self.work.task:
             raise ValueError(f"{name} is trained to {task}. Expected: {self.work.task}.")
+        if task in ("deblur", "inpaint") and level not in (None, self.work.level):
+            raise ValueError(f"{name} is trained to {task} {level}. Expected: {self.work.level}.")
         return network
 
     def _on_engine(self, model):
@@ -189,6 +192,8 @@ def named_network(name):
     ours = name.endswith(".npz")
     record = weights.read_record(name) if ours else weights.record(name)
     recipe = record["recipe"]
+    if missing := [key for key in NEEDED if key not in recipe]:
+        raise ValueError(f"The record of {name} must say which network it is. Missing in its recipe: {missing}.")
     build = {key: recipe[key] for key in ("channels", "filters", "downsample_at")}
     if architecture := recipe.get("architecture"):
         network = REDNet(recipe["depth"], **build, **architecture)

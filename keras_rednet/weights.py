@@ -99,11 +99,14 @@ def read_record(path):
     Raises:
         ValueError: there is none, or it is damaged.
     """
-    record = Path(path).with_suffix(".json")
+    beside = Path(path).with_suffix(".json")
     try:
-        return json.loads(record.read_text())
+        record = json.loads(beside.read_text())
+        if not isinstance(record, dict):
+            raise ValueError(f"it holds a {type(record).__name__}")
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} needs its record, {record.name}, beside it, as `save` writes it: {error}") from error
+        raise ValueError(f"{path} needs its record, {beside.name}, beside it, as `save` writes it: {error}") from error
+    return record
 
 
 def save(model, path, record):

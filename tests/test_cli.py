@@ -288,6 +288,32 @@ def test_a_shipped_network_by_name(photos, tmp_path, monkeypatch, capsys):
     assert "`name` must be one of ['red20-v1']. Received: name='red21'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "level", "option", "value"),
+    [("deblur", "disk", "--kernel", "motion"), ("inpaint", "scratch", "--remove", "text")],
+)
+def test_refuses_weights_of_another_kind(command, level, option, value, photos, tmp_path, capsys):
+    model = RED10(command, level=level, filters=4, weights=None)
+    recipe = {"task": command, "level": level, "depth": 10, "channels": 3, "filters": 4, "downsample_at": []}
+    save(model, tmp_path / "w.npz", {**RECORD, "recipe": recipe, "validation_psnr": {}})
+    run = [command, str(photos / "photo0.png"), "-o", str(tmp_path / "out.png"), "--weights", str(tmp_path / "w.npz")]
+    assert main([*run, option, value]) == 2
+    assert f"w.npz is trained to {command} {level}. Expected: {value}." in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()
+    assert main([*run, option, level]) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("[]", "w.npz needs its record, w.json, beside it"), ('{"recipe": {}}', "must say which network it is. Missing")],
+)
+def test_names_a_record_that_is_none(content, words, own_weights, photos, tmp_path, capsys):
+    own_weights.with_suffix(".json").write_text(content)
+    run = ["deblock", str(photos / "photo0.png"), "-o", str(tmp_path / "out.png"), "--weights", str(own_weights)]
+    assert main(run) == 2
+    assert words in capsys.readouterr().err
+
+
 @pytest.fixture
 def own_weights(tmp_path):
     """The file of a small network of a training run, for luminance."""

@@ -120,6 +120,15 @@ def test_refuses_a_bad_range(name, make, pair):
         make(pair)
 
 
+@pytest.mark.parametrize("pages", [-1, "x", 1.5])
+@pytest.mark.parametrize(
+    "make", [lambda pages: TextOverlay((10, 20), pages), lambda pages: ScratchOverlay(pages=pages)]
+)
+def test_refuses_bad_pages(make, pages):
+    with pytest.raises(ValueError, match="`pages` must be a whole number of at least 0. Received: pages="):
+        make(pages)
+
+
 @pytest.mark.parametrize("scales", [2, (), [2], (0,), (2.0,), (2, -3), (True,)])
 def test_refuses_bad_scales(scales):
     with pytest.raises(ValueError, match="`scales` must be a tuple of integers of at least 1.* Received: scales="):

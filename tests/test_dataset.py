@@ -253,8 +253,15 @@ def test_16_bit_gray_is_scaled_not_clipped(tmp_path):
     assert dataset.read_image(tmp_path / "deep.png", color="gray").ravel().tolist() == [0, 1, 117, 255]
 
 
-def test_luminance_of_a_gray_file_is_itself(tmp_path):
-    Image.fromarray(np.arange(256, dtype="uint8")[None]).save(tmp_path / "gray.png")
+def test_floating_point_values_are_refused(tmp_path):
+    Image.fromarray(np.full((9, 9), 0.5, np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="floating-point values, whose range is not known; save it with 8 or 16 bits"):
+        dataset.read_image(tmp_path / "a.tif", color="gray")
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_luminance_of_a_gray_file_is_itself(tmp_path, mode):
+    Image.fromarray(np.arange(256, dtype="uint8")[None]).convert(mode).save(tmp_path / "gray.png")
     assert dataset.read_image(tmp_path / "gray.png", color="luminance").ravel().tolist() == list(range(256))
 
 

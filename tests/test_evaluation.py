@@ -59,6 +59,34 @@ def test_no_restorer_scores_the_corrupted_images():
     assert (row["psnr"], row["ssim"]) == (row["psnr_corrupted"], row["ssim_corrupted"])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"color": "grey"}, r"`color` must be one of \['gray', 'luminance', 'rgb'\]. Received: color='grey'"),
+        ({"multiple": 0}, "`multiple` must be a whole number of at least 1. Received: multiple=0"),
+        ({"shave": -1}, "`shave` must be a whole number of at least 0. Received: shave=-1"),
+        ({"shave": 1.5}, "Received: shave=1.5"),
+        ({"orientations": 4}, "`orientations` must be 1 or 8. Received: orientations=4"),
+    ],
+)
+def test_bad_protocols(options, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"color": "rgb"}, r"image 0 must have the shape \[h, w, 3\], as rgb has. Received: shape=\(32, 40, 1\)"),
+        ({"multiple": 64}, r"image 0 must have at least 11 pixels a side once it is cut. Received: \(32, 40\)"),
+        ({"shave": 12}, "cut to multiples of 1 and by 12 on each side"),
+    ],
+)
+def test_names_the_image_that_cannot_be_scored(options, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(None, images(1), NOISE, Protocol(**options))
+
+
 def test_no_images():
     with pytest.raises(ValueError, match="`images` must hold at least one"):
         evaluate(None, [], NOISE, Protocol())

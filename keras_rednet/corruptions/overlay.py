@@ -27,11 +27,11 @@ class TextOverlay:
 
     Args:
         font_size_range: the smallest and the largest font size, integer pixels from 6 to 64; one is drawn per image.
-        pages: a number, from which the pages of text are drawn. Test on others than you train on: those would not tell
-            how a network does on words it never saw.
+        pages: a number of at least 0, from which the pages of text are drawn. Test on others than you train on: those
+            would not tell how a network does on words it never saw.
 
     Raises:
-        ValueError: the range is not a pair 6 <= low <= high <= 64.
+        ValueError: the range is not a pair 6 <= low <= high <= 64, or `pages` is no such number.
     """
 
     font_size_range: tuple[int, int]
@@ -39,6 +39,7 @@ class TextOverlay:
 
     def __post_init__(self):
         check_pair("font_size_range", self.font_size_range, 6, 64, "font sizes in pixels", integers=True)
+        _check_pages(self.pages)
 
     def __call__(self, clean, seed):
         draw_seed, ink_seed = tf.unstack(tf.random.split(seed))
@@ -60,7 +61,7 @@ class ScratchOverlay:
         pages: as in `TextOverlay`.
 
     Raises:
-        ValueError: a range is not such a pair.
+        ValueError: a range is not such a pair, or `pages` is no such number.
     """
 
     count_range: tuple[int, int] = (1, 4)
@@ -72,6 +73,7 @@ class ScratchOverlay:
         check_pair("count_range", self.count_range, 0, 64, "scratches per 128x128 pixels", integers=True)
         check_pair("width_range", self.width_range, 1, 16, "widths in pixels", integers=True)
         check_pair("length_range", self.length_range, 8, PAGE, "lengths in pixels", integers=True)
+        _check_pages(self.pages)
 
     def __call__(self, clean, seed):
         draw_seed, ink_seed = tf.unstack(tf.random.split(seed))
@@ -90,6 +92,11 @@ def apply(clean, cover, ink, seed):
     if clean.shape[-1] == 1:
         colors = tf.reduce_mean(colors, axis=1, keepdims=True)
     return clean + cover * (tf.gather(colors, ink) - clean)
+
+
+def _check_pages(pages):
+    if not isinstance(pages, int) or pages < 0:
+        raise ValueError(f"`pages` must be a whole number of at least 0. Received: pages={pages!r}.")
 
 
 def _sample(bank, size, seed):
