@@ -52,6 +52,10 @@ def _files(name, folder):
         described = json.loads(path.with_suffix(".json").read_text())
         loss = ", ".join(losses.get(path.name, ["not scored"]))
         lines.append(f"| {path.name} | {path.stat().st_size:,} | {described['sha256']} | {loss} |")
+    base, _, version = name.rpartition("-v")
+    if (folder / base / version).is_dir():
+        size = sum(path.stat().st_size for path in (folder / base / version).rglob("*") if path.is_file())
+        lines.append(f"| {base}/{version}/, the SavedModel | {size:,} | | float32 |")
     for row in tables.read(folder / "parity.csv"):
         if row["weights"] == name and row["verdict"]:
             lines.append(f"| {row['file']} | | {row['verdict']} | {row['level']}: {row['loss']} |")

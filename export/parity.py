@@ -2,7 +2,8 @@
 
 Every file restores the same 8-bit images as its model does, by LiteRT. A row per file, image set and level goes to
 FOLDER/parity.csv. An 8-bit file that loses more than its limit is not released: it is deleted, and the table names the
-precision to use instead. This is the one place with tolerances. Files of weights that are no longer shipped stop it.
+precision to use instead, also when the others are scored again. This is the one place with tolerances. Files of weights
+that are no longer shipped stop it.
 """
 
 import argparse
@@ -20,11 +21,24 @@ from keras_rednet.corruptions import GaussianNoise
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
-from recipes import deblock, deblur, inpaint, super_resolution
+from recipes import deblock, deblur, inpaint, super_resolution, tables
 from recipes.evaluate import network
 from recipes.experiments import images
 
-COLUMNS = ("file", "weights", "precision", "bytes", "images", "level", "keras", "psnr", "loss", "limit", "verdict")
+COLUMNS = (
+    "file",
+    "weights",
+    "sha256",
+    "precision",
+    "bytes",
+    "images",
+    "level",
+    "keras",
+    "psnr",
+    "loss",
+    "limit",
+    "verdict",
+)
 NOISE = {f"sigma {sigma}": GaussianNoise((sigma, sigma)) for sigma in (10, 25, 50)}
 FINE, COARSE = 0.10, 0.30  # dB; fine detail near the 8-bit steps costs more
 LIMITS = {"sigma 10": COARSE, "scale 2": COARSE, "scale 3": COARSE, "scale 4": COARSE}
@@ -76,18 +90,20 @@ def parity(folder, data):
         raise ValueError(f"{folder} holds no .tflite files: `python -m export.tflite` writes them.")
     if strange := [path.name for path, metadata in files.items() if metadata["weights"] not in weights.records()]:
         raise ValueError(f"Delete the files of weights that are not shipped, or not any more: {', '.join(strange)}.")
-    rows = []
+    table = folder / "parity.csv"
+    shipped = {name: record["sha256"] for name, record in weights.records().items()}
+    rows = [row for row in tables.read(table) if row["verdict"] and shipped.get(row["weights"]) == row["sha256"]]
     for path, metadata in files.items():
-        size = path.stat().st_size
-        scored = [_row(path, metadata, trial, data) | {"bytes": size} for trial in trials(metadata)]
-        if any(row["verdict"] for row in scored):
-            path.unlink()
-            path.with_suffix(".json").unlink()
-        rows += scored
-        with written_whole(folder / "parity.csv") as temporary, temporary.open("w", newline="") as file:
+        about = {"bytes": path.stat().st_size, "sha256": shipped[metadata["weights"]]}
+        scored = [_row(path, metadata, trial, data) | about for trial in trials(metadata)]
+        rows = [row for row in rows if row["file"] != path.name] + scored
+        with written_whole(table) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
+        if any(row["verdict"] for row in scored):
+            path.unlink()
+            path.with_suffix(".json").unlink()
     return rows
 
 

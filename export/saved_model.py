@@ -4,6 +4,7 @@ Of each network a folder NAME, in it the version of the weights: `tensorflow_mod
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 from keras_rednet import weights
@@ -13,16 +14,14 @@ from recipes.evaluate import network
 
 
 def build(name, out):
-    """Writes the SavedModel of shipped weights, by name, below `out`, unless it is there already.
-
-    Returns its folder.
-    """
+    """Writes the SavedModel of shipped weights, by name, below `out`, in place of what is there; returns its folder."""
     name = weights.versioned(name)
     base, _, version = name.rpartition("-v")
     folder = out / base / version
-    if not folder.exists():
-        task = weights.record(name)["recipe"]["task"]
-        export_saved_model(network(name), folder, color=COLORS.get(task, "channels"))
+    if folder.exists():  # of an earlier version of this package, perhaps
+        shutil.rmtree(folder)
+    task = weights.record(name)["recipe"]["task"]
+    export_saved_model(network(name), folder, color=COLORS.get(task, "channels"))
     return folder
 
 

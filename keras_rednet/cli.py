@@ -59,7 +59,7 @@ def main(arguments=None):
         print(f"rednet: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("rednet: interrupted; finished pictures are kept", file=sys.stderr)
+        print("rednet: interrupted; what is finished is kept", file=sys.stderr)
         return 130
 
 
@@ -250,6 +250,7 @@ def _write_export(options, tflite):
         export_saved_model(network, options.output, color=photos.COLORS.get(recipe["task"], "channels"))
     else:
         from keras_rednet.tflite import EIGHT_BITS, export_tflite, stands_8_bits
+        from keras_rednet.weights import versioned
 
         if options.quantize in EIGHT_BITS and not stands_8_bits(recipe["task"]):
             raise ValueError(
@@ -257,7 +258,8 @@ def _write_export(options, tflite):
                 f"none. Received: --quantize {options.quantize}."
             )
         about = {key: recipe[key] for key in ("task", "level", "color")}
-        about |= {"weights": options.weights, "weights_sha256": record["sha256"], "licence": record.get("licence")}
+        name = options.weights if options.weights.endswith(".npz") else versioned(options.weights)
+        about |= {"weights": name, "weights_sha256": record["sha256"], "licence": record.get("licence")}
         options.output.parent.mkdir(parents=True, exist_ok=True)
         export_tflite(
             network,

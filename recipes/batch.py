@@ -143,8 +143,10 @@ def main(arguments=None):
         photos.Restorer(cli.work(command))  # says at once which weights are not there
     except photos.FAILURES as error:
         parser.error(str(error))
-    import ray
-
+    try:
+        import ray
+    except ImportError:
+        parser.error('Ray is not installed: pip install "keras_rednet[ray]".')
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(address=options.address, log_to_driver=False, logging_level="warning")

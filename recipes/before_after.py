@@ -1,20 +1,20 @@
 """Pictures of what the fast networks do, for the README: `python -m recipes.before_after`.
 
-Corrupts the photograph that ships with the package, restores it, and draws a part of it corrupted, restored and clean
-into a picture in recipes/results, for every task and kind of corruption that has shipped weights of the fast RED30.
+Corrupts the photograph that ships with the package, restores it by the network that `rednet` takes, and draws a part of
+it corrupted, restored and clean into a picture in recipes/results, for every task and kind of corruption that has one.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from keras_rednet import dataset, restore, weights
+from keras_rednet import dataset, restore
 from keras_rednet.metrics import psnr
 from keras_rednet.photos import COLORS
 from keras_rednet.weights import written_whole
 from recipes import contact
 from recipes.demo import SAMPLE
-from recipes.evaluate import network
+from recipes.evaluate import network, taken
 from recipes.experiments import EXPERIMENTS
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,13 +36,10 @@ def picture(task, level):
     """Returns the picture of a task at a level of the tables, a PIL image, or None where it has no shipped network."""
     channels = 1 if task in ("super_resolution", "deblock") else 3
     experiment = next(e for e in EXPERIMENTS if (e.task, e.level) == (task, level) and e.channels == channels)
-    networks = {name: record["network"] for name, record in weights.records().items()}
-    fast = {
-        name: n for name, n in networks.items() if (n["depth"], n["downsample_at"]) == (30, [1]) and experiment.fits(n)
-    }
-    if not fast:
+    try:
+        name = taken(experiment)
+    except ValueError:
         return None
-    name = min(fast, key=lambda name: fast[name]["level"] != "blind")
     clean = dataset.read_image(SAMPLE, color="rgb").astype(np.float32) / 255
     multiple = experiment.protocols[0].multiple
     clean = clean[: clean.shape[0] // multiple * multiple, : clean.shape[1] // multiple * multiple]

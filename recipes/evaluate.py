@@ -21,7 +21,7 @@ from keras_rednet.photos import taken_level
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
 from recipes import contact, tables
-from recipes.experiments import EXPERIMENTS, images
+from recipes.experiments import EXPERIMENTS, image_paths, images
 from recipes.recipe import BUILDERS
 
 TASKS = tuple(dict.fromkeys(experiment.task for experiment in EXPERIMENTS))
@@ -45,7 +45,6 @@ def score(tasks, data, orientations=1, save=None, only=None):
     shipped = weights.records()
     for task in tasks:
         path = tables.RESULTS / f"{task}.csv"
-        rows = _current(tables.read(path), shipped)
         for experiment in (experiment for experiment in EXPERIMENTS if experiment.task == task):
             names = [name for name, record in shipped.items() if experiment.fits(record["network"])]
             names = [name for name in names if only is None or name in only]
@@ -53,14 +52,29 @@ def score(tasks, data, orientations=1, save=None, only=None):
                 model = None if name == INPUT else network(name)
                 for set_name in experiment.sets:
                     run = {"weights": name, "sha256": shipped[name]["sha256"] if model else "", "images": set_name}
-                    rows += _missing(rows, run, experiment, model, orientations, data, save)
-                    _write(path, rows)
+                    done = _runs(_current(tables.read(path), shipped))
+                    rows = _missing(done, run, experiment, model, orientations, data, save)
+                    scored = _runs(rows)
+                    kept = _current(tables.read(path), shipped)  # another program may have scored meanwhile
+                    _write(path, [row for row in kept if _run(row) not in scored] + rows)
 
 
-def _missing(rows, run, experiment, model, orientations, data, save):
-    """Returns the rows of one network on one image set that `rows` lacks."""
+def _runs(rows):
+    """Returns {run: names of its images} of rows."""
+    runs = {}
+    for row in rows:
+        runs.setdefault(_run(row), set()).add(row["image"])
+    return runs
+
+
+def _run(row):
+    return tuple(row[key] for key in RUN)
+
+
+def _missing(done, run, experiment, model, orientations, data, save):
+    """Returns the rows of one network on one image set that are not done, or not of all images."""
     kept, remembered = [], {}
-    done = {tuple(row[key] for key in RUN) for row in rows}
+    names = {path.name for path in image_paths(data, run["images"])}
     for protocol in experiment.protocols:
         protocol = dataclasses.replace(protocol, orientations=orientations)
         run = run | {
@@ -69,7 +83,8 @@ def _missing(rows, run, experiment, model, orientations, data, save):
             "corruption": repr(experiment.corruption),
         }
         run = {key: str(value) for key, value in run.items()}
-        if tuple(run.values()) in done and not save:
+        is_done = done.get(_run(run)) == names
+        if is_done and not save:
             continue
         restorer = model and functools.partial(_remembering, remembered, model, orientations)
         clean = images(data, run["images"], protocol.color)
@@ -77,7 +92,7 @@ def _missing(rows, run, experiment, model, orientations, data, save):
         print(f"{_title(run)}  {scores[-1]['psnr']:.2f} dB  {scores[-1]['ssim']:.4f}", flush=True)
         if save and model and not kept:
             _save(Path(save), run, experiment, remembered, data, protocol)
-        if tuple(run.values()) not in done:
+        if not is_done:
             scores = [
                 {key: f"{row[key]:.4f}" for key in ("psnr", "ssim")} | {"image": row["image"]} for row in scores[:-1]
             ]
@@ -173,7 +188,7 @@ def print_scores(task, folder, *, channels, orientations):
         raise ValueError(f"`channels` of {task} must be {TASK_CHANNELS[task]}. Received: channels={channels}.")
     for experiment in experiments:
         protocol = dataclasses.replace(experiment.protocols[-1], orientations=orientations)
-        name = _taken(experiment)
+        name = taken(experiment)
         model = network(name)
         clean = ((p.name, dataset.read_image(p, color=protocol.color).astype(np.float32) / 255) for p in paths)
         rows = evaluate(
@@ -189,7 +204,7 @@ def print_scores(task, folder, *, channels, orientations):
         )
 
 
-def _taken(experiment):
+def taken(experiment):
     """Returns the name of the fast RED30 that `rednet` takes: of just that scale, kernel or overlay, or a blind one."""
     task, channels, level = experiment.task, experiment.channels, experiment.network_level
     level = "blind" if task in ("denoise", "deblock") and level != "jpeg" else taken_level(task, channels, level)

@@ -91,6 +91,13 @@ EXPERIMENTS = tuple(_experiments())
 
 def images(data, name, color):
     """Yields (file name, clean float32 [h, w, c]) of an image set in the folder `data`."""
+    for path in image_paths(data, name):
+        pixels = dataset.read_image(path, color=color)
+        yield path.name, (_half(pixels) if name == "BSD200" else pixels).astype(np.float32) / 255
+
+
+def image_paths(data, name):
+    """Returns the paths of an image set in the folder `data`."""
     paths = dataset.list_images(Path(data) / FOLDERS[name])
     if name == "CBSD68":
         with (Path(data) / "bsd68_to_bsds500.tsv").open(newline="") as file:
@@ -98,9 +105,7 @@ def images(data, name, color):
         paths = [path for path in paths if path.name in chosen]
     if name == "Classic16":
         paths += [Path(data) / path for path in CLASSIC]
-    for path in paths:
-        pixels = dataset.read_image(path, color=color)
-        yield path.name, (_half(pixels) if name == "BSD200" else pixels).astype(np.float32) / 255
+    return paths
 
 
 def _half(pixels):

@@ -110,11 +110,16 @@ NETWORK = ("depth", "task", "level", "filters", "downsample_at", "channels")
 
 def stem(network):
     """Returns the name of a network, a dict of `NETWORK`, that is part of the names of recipes and weights."""
+    job = f"{network['task'].replace('_', '-')}-{network['level']}-"
+    return architecture(network, job)
+
+
+def architecture(network, job=""):
+    """Returns what a network's name says of its size, and so of its speed, whatever it is trained for."""
     strides = tuple(network["downsample_at"])
     speed = SPEEDS.get(strides, "-down" + "-".join(map(str, strides)))
     wide = f"-{network['filters']}" if network["filters"] != 64 else ""
-    task, color = network["task"].replace("_", "-"), {1: "gray", 3: "color"}[network["channels"]]
-    return f"red{network['depth']}{speed}{wide}-{task}-{network['level']}-{color}"
+    return f"red{network['depth']}{speed}{wide}-{job}{ {1: 'gray', 3: 'color'}[network['channels']] }"
 
 
 def ladder(recipe):

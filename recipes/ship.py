@@ -2,7 +2,8 @@
 
 Copies the run's best weights to keras_rednet/pretrained under the name that their recipe gives them, and their record
 into weights.json. A network that is shipped already becomes the next version, if it is better on the validation images.
-One for a single level is shipped if it is better there than the blind one by a margin that is worth a file.
+One for a single level is shipped if it is better there than the blind one by a margin that is worth a file. Where the
+shipped one was validated on another corruption of that name, `--data`, the folders of the training, scores it anew.
 """
 
 import argparse
@@ -10,20 +11,27 @@ import hashlib
 import json
 from pathlib import Path
 
-from keras_rednet import weights
+from keras_rednet import restore, weights
+from recipes import train
+from recipes.evaluate import network as shipped_network
 from recipes.recipe import NETWORK, stem
 
 MARGIN = 0.03  # dB
 LICENCE = "MIT; the training images (BSDS500, T91) are offered for research"
 
 
-def ship(run):
+def ship(run, data=None):
     """Ships the weights in the folder of a run and returns their name.
+
+    Args:
+        run: the folder.
+        data: folders of the training, needed only where the shipped network was validated on other corruptions.
 
     Raises:
         ValueError: the shipped weights of the same network have at least this mean validation PSNR, or the blind ones
-            come within 0.03 dB of it, or were validated on other images; the run's file and record do not match; or it
-            trained another network than RED10, RED20 or RED30.
+            come within 0.03 dB of it, or were validated on other images or corruptions; the run's file and record do
+            not match; it trained another network than RED10, RED20 or RED30, on other images than those that the
+            licence names, or from source that was not committed.
     """
     run = Path(run)
     record = weights.read_record(run / "weights.npz")
@@ -35,13 +43,14 @@ def ship(run):
         raise ValueError(f"Only RED10, RED20 and RED30 are shipped. Received: {recipe['architecture']}.")
     network = {key: recipe[key] for key in NETWORK}
     shipped = weights.records()
+    _check_origin(record, shipped)
     names = {json.dumps(other["network"], sort_keys=True): name for name, other in shipped.items()}
     before = names.get(json.dumps(network, sort_keys=True))
     blind = names.get(json.dumps(network | {"level": "blind"}, sort_keys=True))
     if before:
-        _check_better(record, before, shipped[before], 0)
+        _check_better(record, before, shipped[before], 0, data)
     elif blind and not isinstance(network["level"], str):  # "jpeg" is no strength of what the blind one is for
-        _check_better(record, blind, shipped[blind], MARGIN)
+        _check_better(record, blind, shipped[blind], MARGIN, data)
     version = 1 + shipped.pop(before)["version"] if before else 1
     name = f"{stem(network)}-v{version}"
     shipped[name] = {"network": network, "version": version, "licence": LICENCE, **record}
@@ -54,9 +63,24 @@ def ship(run):
     return name
 
 
-def _check_better(record, name, shipped, margin):
+def _check_origin(record, shipped):
+    """Raises an error unless a run can be repeated, and saw what shipped networks saw, whose licence it gets."""
+    if record["commit"].endswith("-dirty") or record["commit"] == "unknown":
+        raise ValueError(f"A run must be of a commit, so that it can be repeated. Received: {record['commit']}.")
+    images = record["training_images"]  # or the name of a data set
+    known = {name for other in shipped.values() for name in other["training_images"] + other["validation_images"]}
+    if known and (strange := set([images] if isinstance(images, str) else images) - known):
+        raise ValueError(
+            f"The licence, {LICENCE!r}, says nothing of other images. Received: {', '.join(sorted(strange)[:5])}..."
+        )
+
+
+def _check_better(record, name, shipped, margin, data):
     """Raises an error unless the mean validation PSNR, of what both were validated on, is higher than the shipped."""
     old, new = shipped["validation_psnr"], record["validation_psnr"]
+    corruptions = [entry["recipe"].get("validation", {}) for entry in (shipped, record)]
+    if any(corruptions[0].get(key) != corruptions[1].get(key) for key in old.keys() & new.keys()):
+        old = _validated(name, record, data)
     images = [entry["validation_protocol"]["images"] for entry in (shipped, record)]
     if images[0] != images[1]:
         raise ValueError(f"{name} must have been validated on the same images, {images[1]}. Received: {images[0]}.")
@@ -71,6 +95,20 @@ def _check_better(record, name, shipped, margin):
         )
 
 
+def _validated(name, record, data):
+    """Returns the PSNR of shipped weights on what the weights of a record were validated on, by corruption."""
+    recipe = train.RECIPES[stem({key: record["recipe"][key] for key in NETWORK})]
+    if not data:
+        raise ValueError(
+            f"{name} was validated on other corruptions: score it anew with --data FOLDER..., as training."
+        )
+    images = train.clean_crops(train.split(data)[1], recipe.color)
+    if [image for image, _ in images] != record["validation_protocol"]["images"]:
+        raise ValueError("--data must be the folders of the training: their validation images are others.")
+    model = shipped_network(name)
+    return {key: train.validate(lambda x: restore(model, x), images, recipe, key) for key in record["validation_psnr"]}
+
+
 def _json(records):
     """One line per entry of a record: readable, and a list of images is no page."""
     blocks = []
@@ -83,7 +121,11 @@ def _json(records):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m recipes.ship", description=__doc__.splitlines()[0])
     parser.add_argument("run", metavar="RUN", help="the folder of a training run")
-    print(ship(parser.parse_args(arguments).run))
+    parser.add_argument(
+        "--data", nargs="+", metavar="FOLDER", help="of its training: to score the shipped network anew"
+    )
+    options = parser.parse_args(arguments)
+    print(ship(options.run, options.data))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Times the shipped networks and draws PSNR against time: `python -m recipes.speed`.
+"""Times the networks that are shipped and draws PSNR against time: `python -m recipes.speed`.
 
-Writes recipes/results/speed.csv (milliseconds per megapixel of `restore`, in memory, on this machine) and
-recipes/results/speed.png, for denoising gray images of Set12 at sigma 30. The machine should do nothing else meanwhile.
+Writes recipes/results/speed.csv (milliseconds per megapixel of `restore`, in memory, on this machine), a row for each
+size of network, whatever its weights, and recipes/results/speed.png, for denoising gray images of Set12 at sigma 30.
+The machine should do nothing else meanwhile.
 """
 
 import argparse
@@ -17,11 +18,12 @@ from keras_rednet import weights
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
 from recipes import tables
-from recipes.evaluate import network
+from recipes.evaluate import INPUT, network
+from recipes.recipe import architecture
 
 SIZE = (480, 640)
 RUNS = 5
-COLUMNS = ("weights", "orientations", "ms_per_megapixel", "height", "width", "processor", "cores")
+COLUMNS = ("network", "orientations", "ms_per_megapixel", "height", "width", "processor", "cores")
 SHOWN = ("denoise", "Set12", "30")  # task, images, level
 # Milliseconds for 160x240 pixels on two server cores, in PyTorch (FFDNet) and C (BM3D): other programs, another day.
 OTHERS = {"FFDNet": 24, "BM3D": 858}
@@ -40,17 +42,18 @@ def measure(name, orientations):
 
 
 def write(path):
-    """Times all shipped networks with 1 and 8 orientations and writes the table."""
+    """Times shipped networks of every size with 1 and 8 orientations and writes the table."""
+    sizes = {architecture(record["network"]): name for name, record in sorted(weights.records().items())}
     machine = {"height": SIZE[0], "width": SIZE[1], "processor": processor(), "cores": os.cpu_count()}
     with written_whole(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        for name in sorted(weights.records()):
+        for size, name in sorted(sizes.items()):
             for orientations in (1, 8):
                 milliseconds = round(measure(name, orientations))
-                print(f"{name}, orientations {orientations}: {milliseconds} ms per megapixel", flush=True)
+                print(f"{size}, orientations {orientations}: {milliseconds} ms per megapixel", flush=True)
                 writer.writerow(
-                    {"weights": name, "orientations": orientations, "ms_per_megapixel": milliseconds, **machine}
+                    {"network": size, "orientations": orientations, "ms_per_megapixel": milliseconds, **machine}
                 )
 
 
@@ -68,15 +71,14 @@ def draw(path, speeds):
     from matplotlib.figure import Figure  # optional, as training is
 
     task, images, level = SHOWN
-    psnr = {(name, orientations): score for (name, *place, orientations), (score, _) in tables.means(task).items()
-            if tuple(place) == (images, level, "0")}  # fmt: skip
+    times = {(row["network"], row["orientations"]): float(row["ms_per_megapixel"]) for row in speeds}
     points = {
-        f"{row['weights']}, {row['orientations']} orientation{'s' * (row['orientations'] != '1')}": (
-            float(row["ms_per_megapixel"]),
-            psnr[row["weights"], row["orientations"]],
+        f"{name}, {orientations} orientation{'s' * (orientations != '1')}": (
+            times[architecture(weights.records()[name]["network"]), orientations],
+            score,
         )
-        for row in speeds
-        if (row["weights"], row["orientations"]) in psnr
+        for (name, *place, orientations), (score, _) in tables.means(task).items()
+        if tuple(place) == (images, level, "0") and name != INPUT
     }
     published = {
         row["method"]: float(row["psnr"])

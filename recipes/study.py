@@ -9,8 +9,8 @@ other seed" tells which differences are chance. A variant with several stages sh
 starts from the one before. The studies of other tasks tell what down-sampling costs or gives (Sec. 4.5); those of one
 channel go on from the gray denoiser that is down-sampled as they are, or whole where there is none.
 recipes/results/study-STUDY.csv gets a row per variant when it has ended. Those that are there for the same budget,
-recipe and images are kept, and one that was interrupted goes on. Minutes tell what starts well, not where a day of
-training ends.
+recipe and images are kept, as are those of other budgets, and one that was interrupted goes on. Minutes tell what
+starts well, not where a day of training ends.
 """
 
 import argparse
@@ -129,16 +129,24 @@ def study(name, variants, paths, budget, out, result=None):
     """
     result = result or tables.RESULTS / f"study-{name}.csv"
     spent = " ".join(map(str, budget))
-    digests = {variant: _digest(stages, paths) for variant, stages in STUDIES[name].items()}
-    wanted = [{"variant": variant, "budget": spent, "recipe": digest} for variant, digest in digests.items()]
+    wanted = {
+        variant: {"variant": variant, "budget": spent, "recipe": _digest(stages, paths)}
+        for variant, stages in STUDIES[name].items()
+    }
     for variant in variants:
-        rows = [row for row in tables.read(result) if {key: row.get(key) for key in wanted[0]} in wanted]
-        if variant in {row["variant"] for row in rows}:
+        if wanted[variant] in map(_run, tables.read(result)):
             continue
         print(variant, flush=True)
-        row = {"variant": variant, "budget": spent, "recipe": digests[variant]}
-        row |= _trained(STUDIES[name][variant], paths, budget, Path(out) / name / spent / variant)
-        _write(result, [*rows, row], list(STUDIES[name]))
+        row = wanted[variant] | _trained(STUDIES[name][variant], paths, budget, Path(out) / name / spent / variant)
+        rows = tables.read(result)  # another variant may have ended meanwhile
+        kept = [old for old in rows if old["budget"] != spent or _run(old) in wanted.values()]
+        if len(kept) < len(rows):
+            print(f"left out {len(rows) - len(kept)} rows of other recipes or images", flush=True)
+        _write(result, [*kept, row], list(STUDIES[name]))
+
+
+def _run(row):
+    return {key: row.get(key) for key in ("variant", "budget", "recipe")}
 
 
 def _digest(stages, paths):
@@ -182,11 +190,15 @@ def _length(recipe, images, amount, unit):
 
 
 def _write(path, rows, order):
-    base = next((float(row["mean"]) for row in rows if row["variant"] == "base"), None)
-    rows = [row | {"difference": "" if base is None else f"{float(row['mean']) - base:+.3f}"} for row in rows]
-    rows.sort(key=lambda row: order.index(row["variant"]))
+    columns = list(rows[-1])
+    bases = {row["budget"]: float(row["mean"]) for row in rows if row["variant"] == "base"}
+    rows = [
+        row | {"difference": f"{float(row['mean']) - bases[row['budget']]:+.3f}" if row["budget"] in bases else ""}
+        for row in rows
+    ]
+    rows.sort(key=lambda row: (row["budget"], [*order, row["variant"]].index(row["variant"])))
     with weights.written_whole(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
 

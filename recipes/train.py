@@ -59,7 +59,11 @@ def split(folders):
 
     Files that are no images, or too small to be scored, are left out, and a warning names them.
     """
-    paths = [path for folder in folders for path in dataset.list_images(folder) if path.stem not in TEST_IMAGES]
+    paths = [path for folder in folders for path in dataset.list_images(folder)]
+    if named := [str(path) for path in paths if path.stem in TEST_IMAGES]:
+        message = "Left out %d files by their names, which test images have in BSDS500 and T91: %s"
+        warnings.warn(message % (len(named), ", ".join(named)), stacklevel=2)
+    paths = [path for path in paths if path.stem not in TEST_IMAGES]
     paths = dataset.usable(paths, patch_size=SSIM_WINDOW)
     paths.sort(key=lambda path: path.name)
     validation = paths[::VALIDATION_EVERY]
@@ -127,7 +131,7 @@ def train(recipe, training, validation, out):
             bound(model, recipe.activation_limit)
         model.compile(_adam(recipe, steps * recipe.epochs), recipe.loss, jit_compile=compiles())
         backup.restore(model)
-        report = Report(recipe, averaged, _clean_crops(validation, recipe.color), out, steps, description, first)
+        report = Report(recipe, averaged, clean_crops(validation, recipe.color), out, steps, description, first)
         callbacks = [EpochNumber(epoch), report, backup]
         options = {"epochs": recipe.epochs, "initial_epoch": backup.epoch, "shuffle": False, "verbose": 0}
         try:
@@ -262,10 +266,9 @@ class Report(keras.callbacks.Callback):
 
     def _validate(self, epoch):
         scores, pictures = {}, {}
-        for name, corruption in self.recipe.validation.items():
+        for name in self.recipe.validation:
             pictures[name] = []
-            rows = evaluate(self._restorer(pictures[name]), self.images, corruption, Protocol(color=self.recipe.color))
-            scores[name] = float(rows[-1]["psnr"])
+            scores[name] = validate(self._restorer(pictures[name]), self.images, self.recipe, name)
         with self.board.as_default(step=epoch + 1):
             for name, pairs in pictures.items():
                 for (image, _), pair in zip(self.images, pairs, strict=True):  # corrupted and restored, side by side
@@ -319,6 +322,12 @@ class Report(keras.callbacks.Callback):
         progress = {"epoch": epoch + 1, "patches": patches, "validation_protocol": scored, "validation_psnr": scores}
         record = {**self.description, **progress}
         weights.save(self.averaged, self.out / "weights.npz", record)
+
+
+def validate(restorer, images, recipe, name):
+    """Returns the PSNR on the validation images, pairs (name, clean), under one of a recipe's corruptions, by name."""
+    rows = evaluate(restorer, images, recipe.validation[name], Protocol(color=recipe.color))
+    return float(rows[-1]["psnr"])
 
 
 def with_precision(recipe):
@@ -378,7 +387,8 @@ def emulates_bfloat16(processor="/proc/cpuinfo"):
     return bool(flags) and not BFLOAT16 & set(flags)
 
 
-def _clean_crops(paths, color):
+def clean_crops(paths, color):
+    """Returns pairs (name, clean) of the middles of the first validation images."""
     crops = []
     for path in paths[:VALIDATION_IMAGES]:
         image = dataset.read_image(path, color=color)
@@ -394,7 +404,7 @@ def describe(recipe, training, validation):
         "recipe": {key: _plain(value) for key, value in dataclasses.asdict(recipe).items()}
         | {
             "loss": getattr(recipe.loss, "__name__", recipe.loss),
-            "start_from": recipe.start_from and "/".join(Path(recipe.start_from).parts[-2:]),  # no machine's folders
+            "start_from": _origin(recipe.start_from),
             "corruption": repr(recipe.corruption),
             "validation": {k: repr(v) for k, v in recipe.validation.items()},
         },
@@ -404,6 +414,13 @@ def describe(recipe, training, validation):
         "backend": keras.backend.backend(),
         "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy")},
     }
+
+
+def _origin(start_from):
+    """Returns shipped weights with their version, or a run's file without the folders of this machine."""
+    if start_from is None or str(start_from).endswith(".npz"):
+        return start_from and "/".join(Path(start_from).parts[-2:])
+    return weights.versioned(start_from)
 
 
 def _plain(value):

@@ -57,7 +57,7 @@ LEVELS = {
     "recipes.harm": 11,
     "recipes.masked": 11,
     "recipes.demo": 8,
-    "recipes.ship": 8,
+    "recipes.ship": 11,
     "keras_rednet.cli": 13,
     "recipes.batch": 14,
     "export.page": 0,

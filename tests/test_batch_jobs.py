@@ -1,6 +1,7 @@
 """What recipes/batch.py does before and without Ray."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,11 @@ def test_what_is_wrong_is_told_before_ray_starts(photos, tmp_path, options, word
 def test_a_process_without_the_weights_says_so(photos, tmp_path):
     work = Work(task="denoise", weights=os.path.join(tmp_path, "none.npz"))
     assert "none.npz" in batch.attempt(work, photos / "photo0.png", tmp_path / "out.png")
+
+
+def test_says_what_to_install(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SystemExit) as end:
+        batch.main(["denoise", str(photos), "-o", str(tmp_path / "out")])
+    assert end.value.code == 2
+    assert 'Ray is not installed: pip install "keras_rednet[ray]".' in capsys.readouterr().err

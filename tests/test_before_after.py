@@ -3,6 +3,7 @@ import re
 import numpy as np
 from PIL import Image
 
+from keras_rednet import weights
 from recipes import before_after, contact
 
 
@@ -25,7 +26,7 @@ def test_draws_the_tasks_that_have_networks(tmp_path, monkeypatch):
 
 
 def test_a_task_without_networks_has_no_picture(monkeypatch):
-    monkeypatch.setattr(before_after.weights, "records", dict)
+    monkeypatch.setattr(weights, "records", dict)
     assert before_after.picture("deblur", "disk") is None
 
 

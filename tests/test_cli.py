@@ -534,7 +534,7 @@ def test_evaluate_scores_the_shipped_network(photos, tmp_path, capsys):
 )
 def test_evaluate_takes_the_networks_that_the_commands_take(task, level, name):
     (experiment,) = (run for run in EXPERIMENTS if (run.task, run.level) == (task, level))
-    assert evaluate._taken(experiment).startswith(f"red30-fast-{name}-v")
+    assert evaluate.taken(experiment).startswith(f"red30-fast-{name}-v")
 
 
 def test_evaluate_refuses_channels_of_no_network(photos, capsys):

@@ -135,6 +135,11 @@ def test_litert_refuses_other_files(tmp_path, photos):
     assert "model.tflite is no file of keras_rednet" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out.png").exists()
+    export_tflite(REDNet(10, filters=4), tmp_path / "model.tflite")
+    whole = (tmp_path / "model.tflite").read_bytes()
+    (tmp_path / "model.tflite").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="model.tflite is damaged"):
+        litert_restore.read_metadata(tmp_path / "model.tflite")
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +267,14 @@ def test_an_8_bit_file_that_loses_too_much_is_not_released(shipped, photos, tmp_
     assert [path.exists() for path in paths] == [True, False]
     assert not paths[1].with_suffix(".json").exists()
     assert "int8.tflite  Set12 sigma 25" in capsys.readouterr().out
-    assert f"| {paths[1].name} | | refused: use float16 |" in card.card(NAME, tmp_path / "dist")
+    line = f"| {paths[1].name} | | refused: use float16 |"
+    assert line in card.card(NAME, tmp_path / "dist")
+    parity.main([str(tmp_path / "dist"), "--data", str(shipped)])  # what was refused is not forgotten
+    assert line in card.card(NAME, tmp_path / "dist")
+    tflite.build(NAME, sorted(photos.iterdir()), tmp_path / "dist", kinds=("int8",))
+    monkeypatch.setattr(parity, "LIMITS", {})
+    parity.main([str(tmp_path / "dist"), "--data", str(shipped)])
+    assert line not in card.card(NAME, tmp_path / "dist")
 
 
 def test_files_of_weights_that_are_not_shipped_any_more_are_named(shipped, photos, tmp_path, capsys):
@@ -278,8 +290,11 @@ def test_files_of_weights_that_are_not_shipped_any_more_are_named(shipped, photo
 
 
 def test_saved_models_lie_where_tf_serving_looks(shipped, tmp_path):
-    for _ in range(2):  # the second time all are there
-        saved_model.main([NAME.rpartition("-v")[0], "--out", str(tmp_path / "dist")])
+    old = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "3" / "old"
+    old.mkdir(parents=True)
+    saved_model.main([NAME.rpartition("-v")[0], "--out", str(tmp_path / "dist")])
+    assert not old.exists()
+    assert "| red10-fast-denoise-blind-gray/3/, the SavedModel |" in card.card(NAME, tmp_path / "dist")
     loaded = tf.saved_model.load(str(tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "3"))
     image = np.random.default_rng(0).random((1, 9, 7, 1), np.float32)
     expected = evaluate.network(NAME).predict(image, verbose=0)

@@ -3,6 +3,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,7 +108,8 @@ def test_split_holds_out_every_20th_and_no_test_image(tmp_path):
     names = [f"{i:03}.png" for i in range(45)]
     for name in (*names, "302003.jpg", "12003.jpg", "67079.jpg", "t65.bmp"):
         Image.new("L", (11, 11)).save(tmp_path / name)
-    training, validation = train.split([tmp_path])
+    with pytest.warns(UserWarning, match="Left out 4 files by their names, which test images have .*302003.jpg"):
+        training, validation = train.split([tmp_path])
     assert [path.name for path in validation] == ["000.png", "020.png", "040.png"]
     assert sorted(path.name for path in training + validation) == names
 
@@ -255,7 +257,8 @@ def pretrained(tmp_path, monkeypatch):
     return folder
 
 
-def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretrained):
+def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretrained, monkeypatch):
+    monkeypatch.setattr(train, "_commit", lambda: "0" * 40)
     recipe = dataclasses.replace(
         train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), filters=64, patches_per_image=2
     )
@@ -280,6 +283,14 @@ def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretr
     (tmp_path / "run" / "weights.json").write_text(json.dumps(other))
     with pytest.raises(ValueError, match="Only RED10, RED20 and RED30 are shipped. Received: {'skips': None}"):
         ship.ship(tmp_path / "run")
+    for changes, words in (
+        ({"commit": "0123-dirty"}, "A run must be of a commit, .* Received: 0123-dirty"),
+        ({"training_images": ["photo1.png", "mine.png"]}, "says nothing of other images. Received: mine.png"),
+        ({"training_images": "div2k"}, "says nothing of other images. Received: div2k"),
+    ):
+        (tmp_path / "run" / "weights.json").write_text(json.dumps(record | changes))
+        with pytest.raises(ValueError, match=words):
+            ship.ship(tmp_path / "run")
     (tmp_path / "run" / "weights.json").write_text(json.dumps(record))
     assert ship.ship(tmp_path / "run") == "red10-fast-denoise-blind-gray-v2"
     assert [path.name for path in sorted(pretrained.iterdir())] == [
@@ -287,6 +298,28 @@ def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretr
         "weights.json",
     ]
     weights.load(dataclasses.replace(recipe).build(), "red10-fast-denoise-blind-gray-v2")
+
+
+def test_a_network_is_scored_anew_where_it_was_validated_on_another_corruption(
+    photos, tmp_path, pretrained, monkeypatch
+):
+    monkeypatch.setattr(train, "_commit", lambda: "0" * 40)
+    name = "red10-fast-denoise-blind-gray"
+    recipe = dataclasses.replace(train.RECIPES[name].smoke(), filters=64, patches_per_image=2)
+    train.train(recipe, *train.split([photos]), tmp_path / "run")
+    ship.ship(tmp_path / "run")
+    path = pretrained / "weights.json"
+    shipped = json.loads(path.read_text())
+    measured = dict(shipped[f"{name}-v1"]["validation_psnr"])
+    shipped[f"{name}-v1"]["validation_psnr"]["sigma 30"] -= 5  # easier then
+    shipped[f"{name}-v1"]["recipe"]["validation"]["sigma 30"] = "GaussianNoise(sigma_range=(40, 40))"
+    path.write_text(json.dumps(shipped))
+    with pytest.raises(ValueError, match=f"{name}-v1 was validated on other corruptions: score it anew with --data"):
+        ship.ship(tmp_path / "run")
+    with pytest.raises(ValueError, match="v1 is as good on the validation images") as error:
+        ship.ship(tmp_path / "run", [photos])
+    expected = float(re.search(r"expected more than ([\d.]+) dB", str(error.value))[1])
+    assert expected == pytest.approx(np.mean(list(measured.values())), abs=0.01)  # the shipped ones are of 16 bits
 
 
 def test_a_network_for_one_level_must_be_better_than_the_blind_one(tmp_path, pretrained):
@@ -343,8 +376,11 @@ def _ship(model, depth, pretrained):
 
 @pytest.mark.parametrize(
     ("start", "recorded"),
-    [("/home/me/runs/gray/weights.npz", "gray/weights.npz"), ("red30-denoise-blind-gray", "red30-denoise-blind-gray")],
+    [
+        ("/home/me/runs/gray/weights.npz", "gray/weights.npz"),
+        ("red30-denoise-blind-gray", "red30-denoise-blind-gray-v"),
+    ],
 )
 def test_a_record_names_the_run_it_went_on_from_but_no_folder_of_the_machine(start, recorded):
     recipe = dataclasses.replace(train.RECIPES["red30-denoise-blind-gray"], start_from=start)
-    assert train.describe(recipe, [], [])["recipe"]["start_from"] == recorded
+    assert train.describe(recipe, [], [])["recipe"]["start_from"].rstrip("0123456789") == recorded

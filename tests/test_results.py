@@ -12,6 +12,7 @@ from keras_rednet import RED30, weights
 from keras_rednet.corruptions import GaussianNoise
 from recipes import contact, evaluate, experiments, speed, tables
 from recipes.experiments import EXPERIMENTS
+from recipes.recipe import architecture
 
 
 def rows(task):
@@ -133,6 +134,29 @@ def test_scores_what_is_missing(small_world, capsys):
     assert rows("denoise") == written
 
 
+def test_scores_anew_a_set_of_which_images_are_missing(small_world, capsys):
+    evaluate.score(("denoise",), small_world)
+    whole = rows("denoise")
+    evaluate._write(tables.RESULTS / "denoise.csv", whole[:-1])
+    capsys.readouterr()
+    evaluate.score(("denoise",), small_world)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert rows("denoise") == whole
+
+
+def test_rows_that_another_program_writes_meanwhile_are_kept(small_world, monkeypatch):
+    scored = evaluate.evaluate
+
+    def slow(*arguments):
+        monkeypatch.setattr(evaluate, "evaluate", scored)
+        evaluate.score(("denoise",), small_world)
+        return scored(*arguments)
+
+    monkeypatch.setattr(evaluate, "evaluate", slow)
+    evaluate.score(("denoise",), small_world, only=[])
+    assert len(rows("denoise")) == 4
+
+
 def test_scores_only_the_networks_that_are_named(small_world):
     evaluate.score(("denoise",), small_world, only=["another"])
     assert {row["weights"] for row in rows("denoise")} == {"input"}
@@ -180,9 +204,18 @@ def test_times_networks_and_draws_them(small_world, tmp_path, monkeypatch):
     evaluate.score(("denoise",), small_world)
     speed.main([])
     measured = tables.read(tables.RESULTS / "speed.csv")
-    assert [(row["weights"], row["orientations"]) for row in measured] == [("net-v1", "1"), ("net-v1", "8")]
+    assert [(row["network"], row["orientations"]) for row in measured] == [
+        ("red30-fast-2-gray", "1"),
+        ("red30-fast-2-gray", "8"),
+    ]
     assert all(float(row["ms_per_megapixel"]) > 0 for row in measured)
     assert Image.open(tables.RESULTS / "speed.png").size == (800, 500)
+
+
+def test_every_size_of_network_has_been_timed():
+    timed = {(row["network"], row["orientations"]) for row in tables.read(tables.RESULTS / "speed.csv")}
+    sizes = {architecture(record["network"]) for record in weights.records().values()}
+    assert timed == {(size, orientations) for size in sizes for orientations in ("1", "8")}
 
 
 def test_a_photo_under_every_corruption(photos, tmp_path):

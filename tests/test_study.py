@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_rednet import weights
 from recipes import study, tables, train
 
 
@@ -96,6 +97,34 @@ def test_rows_of_another_recipe_or_other_images_are_not_kept(photos, tmp_path, m
     assert len(trained) == 4
 
 
+def test_rows_of_other_budgets_are_kept(photos, tmp_path, monkeypatch):
+    table, means = tmp_path / "study.csv", iter(["20.000", "21.000", "22.000", "23.500"])
+    monkeypatch.setattr(study, "_trained", lambda *others: {"mean": next(means), "difference": ""})
+    monkeypatch.setitem(study.STUDIES, "denoise", {name: study.DENOISE[name] for name in ("base", "RED10")})
+    paths = train.split([photos])
+    for minutes in (1, 2):
+        study.study("denoise", ["RED10", "base"], paths, (minutes, "minutes"), tmp_path, table)
+    assert [(row["variant"], row["budget"], row["difference"]) for row in tables.read(table)] == [
+        ("base", "1 minutes", "+0.000"),
+        ("RED10", "1 minutes", "-1.000"),
+        ("base", "2 minutes", "+0.000"),
+        ("RED10", "2 minutes", "-1.500"),
+    ]
+
+
+def test_rows_that_another_program_writes_meanwhile_are_kept(photos, tmp_path, monkeypatch):
+    paths, table = train.split([photos]), tmp_path / "study.csv"
+
+    def trained(stages, *others):
+        if stages[0].depth == 30:
+            study.study("denoise", ["RED10"], paths, (1, "minutes"), tmp_path, table)
+        return {"mean": "20.000", "difference": ""}
+
+    monkeypatch.setattr(study, "_trained", trained)
+    study.study("denoise", ["base"], paths, (1, "minutes"), tmp_path, table)
+    assert [row["variant"] for row in tables.read(table)] == ["base", "RED10"]
+
+
 def test_the_minutes_decide_the_length(monkeypatch):
     monkeypatch.setattr(train, "seconds_per_step", lambda recipe: 0.5)
     length = study._length(study.FAST, images=10, amount=10, unit="minutes")
@@ -127,4 +156,4 @@ def test_a_variant_goes_on_from_a_denoiser(photos, tmp_path, monkeypatch):
     (row,) = tables.read(table)
     assert row["budget"] == "8 patches"
     description = json.loads((tmp_path / "runs/deblock/8 patches/base/0/recipe.json").read_text())
-    assert description["recipe"]["start_from"] == shipped.start_from
+    assert description["recipe"]["start_from"] == weights.versioned(shipped.start_from)

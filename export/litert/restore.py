@@ -8,6 +8,7 @@ of the whole picture. (A smaller picture is reflected to fill the file's size, w
 """
 
 import json
+import struct
 import sys
 
 import numpy as np
@@ -92,7 +93,10 @@ def read_metadata(path):
     with open(path, "rb") as file:
         content = file.read()
     if content[4:8] == b"TFL3":
-        model = schema.ModelT.InitFromPackedBuf(content, 0)
+        try:
+            model = schema.ModelT.InitFromPackedBuf(content, 0)
+        except (struct.error, IndexError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
         for entry in model.metadata or []:
             if entry.name == b"keras_rednet":
                 return json.loads(bytes(model.buffers[entry.buffer].data))
