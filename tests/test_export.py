@@ -150,7 +150,8 @@ def c_program(tmp_path_factory):
         pytest.skip("no C compiler, or no C library in this LiteRT")
     program = tmp_path_factory.mktemp("c") / "restore"
     source = [EXPORT / "c" / "restore.c", library, f"-Wl,-rpath,{library.parent}"]
-    subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", "-O2", *source, "-o", program], check=True)
+    options = ["-Wall", "-Wextra", "-Werror", "-O2", "-DTILE=24"]  # so that the pictures here have several tiles
+    subprocess.run([compiler, *options, *source, "-o", program], check=True)
     return program
 
 
@@ -162,7 +163,7 @@ def test_the_c_program_restores_as_the_package_does(channels, downsample_at, qua
     model = network(filters=16, channels=channels, downsample_at=downsample_at)
     samples = calibration(channels) if quantize == "int8" else None
     export_tflite(model, tmp_path / "model.tflite", quantize=quantize, calibration=samples)
-    for shape in ((61, 90, 3), (2, 3, 3), *([(33, 51)] if channels == 1 else [])):
+    for shape in ((101, 150, 3), (2, 3, 3), *([(33, 51)] if channels == 1 else [])):
         pixels = np.random.default_rng(0).integers(90, 160, shape, np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photo.ppm")
         done = run_program(c_program, *(tmp_path / name for name in ("model.tflite", "photo.ppm", "out.ppm")))
@@ -170,7 +171,9 @@ def test_the_c_program_restores_as_the_package_does(channels, downsample_at, qua
         restored = np.asarray(Image.open(tmp_path / "out.ppm")).astype(int)
         expected = restore(model, pixels)
         assert np.abs(expected.astype(int) - pixels).mean() > 1
-        assert np.abs(restored - expected).max() <= limit
+        difference = np.abs(restored - expected)
+        assert difference.max() <= limit + 1
+        assert np.mean(difference > limit) < 1e-4  # where two ways to add up round to either side
 
 
 def test_the_c_program_names_what_it_cannot_take(c_program, photos, tmp_path):

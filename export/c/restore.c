@@ -6,14 +6,20 @@
  * FOLDER is that of libLiteRt.so, version 2.3, which Python's ai-edge-litert brings, too.
  *
  * Takes files of any size (not those with a size in their name) and 8-bit binary PPM or PGM pictures. The picture is
- * reflected at the bottom and right to a multiple of what the file asks for, and the result cropped. A network of one
- * channel restores each of R, G and B, except one for luminance, which takes gray pictures only.
+ * reflected at the bottom and right to a multiple of what the file asks for, and the result cropped; a large one is
+ * restored in tiles that overlap by the network's reach, so the result is that of the whole. A network of one channel
+ * restores each of R, G and B, except one for luminance, which takes gray pictures only. A file that was cut off crashes
+ * LiteRT: compare its sha256 with that in the .json beside it where it may have been damaged on its way.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "litert.h"
+
+#ifndef TILE
+#define TILE 512 /* pixels of each side of a tile, without what surrounds it: half a gigabyte with the fast networks */
+#endif
 
 typedef struct {
   int width, height, channels;
@@ -25,7 +31,7 @@ typedef struct {
   LiteRtModel model;
   LiteRtOptions options;
   LiteRtCompiledModel compiled;
-  int channels, multiple, element_type, luminance;
+  int channels, multiple, halo, element_type, luminance;
 } Network;
 
 static void check(int fine, const char *what) {
@@ -88,6 +94,7 @@ static Network load(const char *path) {
   memcpy(json, content, size);
   network.channels = find_number(json, "\"channels\": ");
   network.multiple = find_number(json, "\"size_multiple\": ");
+  network.halo = find_number(json, "\"halo\": ");
   network.element_type = strstr(json, "\"type\": \"uint8\"") ? kUInt8 : kFloat32;
   network.luminance = strstr(json, "\"color\": \"luminance\"") != NULL;
   check(strstr(json, "\"size\": null") != NULL, "a file of fixed size: take one for any size");
@@ -112,7 +119,7 @@ static LiteRtTensorBuffer new_buffer(Network network, const int *shape, int is_i
       is_input ? LiteRtGetCompiledModelInputBufferRequirements(network.compiled, 0, 0, &requirements)
                : LiteRtGetCompiledModelOutputBufferRequirements(network.compiled, 0, 0, &requirements);
   check(!status && !LiteRtCreateManagedTensorBufferFromRequirements(network.environment, &type, requirements, &buffer),
-        "no memory for the picture");
+        "no memory for a tile");
   return buffer;
 }
 
@@ -121,41 +128,70 @@ static int reflect(int position, int size) {
   return size > position - size + 1 ? 2 * (size - 1) - position : size - 1;
 }
 
-/* Restores `network.channels` channels of the picture, from `first` on, in place. */
-static void restore(Network network, Picture picture, int first) {
-  int height = (picture.height + network.multiple - 1) / network.multiple * network.multiple;
-  int width = (picture.width + network.multiple - 1) / network.multiple * network.multiple;
-  int shape[4] = {1, height, width, network.channels};
+/* Cuts an axis into tiles of one size, `window`, which overlap by the halo, and returns how many. Of tile i, which starts
+ * at starts[i], the part from cuts[i] to cuts[i + 1] is kept; both count from the picture's border. */
+static int cut(int side, Network network, int *window, int **starts, int **cuts) {
+  int multiple = network.multiple, halo = network.halo, padded = (side + multiple - 1) / multiple * multiple;
+  int largest = (TILE + multiple - 1) / multiple * multiple + 2 * halo;
+  *window = padded < largest ? padded : largest;
+  int count = *window == padded ? 1 : (padded - 2 * halo + largest - 2 * halo - 1) / (largest - 2 * halo);
+  *starts = malloc(count * sizeof(int));
+  *cuts = malloc((count + 1) * sizeof(int));
+  check(*starts && *cuts, "no memory for the tiles");
+  for (int i = 0; i < count; i++) {
+    (*starts)[i] = i == 0 ? 0 : (int)((long long)i * (padded - *window) / (count - 1) / multiple) * multiple;
+    (*cuts)[i] = i == 0 ? 0 : (*starts)[i] + halo;
+  }
+  (*cuts)[count] = side;
+  return count;
+}
+
+/* Puts `network.channels` channels of a tile, from `first` on, that starts at (top, left) into the memory of its input. */
+static void fill(Network network, Picture picture, int first, int top, int left, const int *shape, void *memory) {
+  for (int y = 0; y < shape[1]; y++)
+    for (int x = 0; x < shape[2]; x++)
+      for (int c = 0; c < network.channels; c++) {
+        size_t row = reflect(top + y, picture.height), column = reflect(left + x, picture.width);
+        size_t to = ((size_t)y * shape[2] + x) * network.channels + c;
+        unsigned char value = picture.pixels[(row * picture.width + column) * picture.channels + first + c];
+        if (network.element_type == kUInt8) ((unsigned char *)memory)[to] = value;
+        else ((float *)memory)[to] = value / 255.0f;
+      }
+}
+
+/* Restores `network.channels` channels of the picture, from `first` on, tile by tile. */
+static void restore(Network network, Picture picture, Picture restored, int first) {
+  int shape[4] = {1, 0, 0, network.channels}, *tops, *lefts, *rows, *columns;
+  int down = cut(picture.height, network, &shape[1], &tops, &rows);
+  int across = cut(picture.width, network, &shape[2], &lefts, &columns);
   LiteRtLayout layout;
   check(!LiteRtCompiledModelResizeInputTensor(network.compiled, 0, 0, shape, 4), "LiteRT refuses the size");
   check(!LiteRtGetCompiledModelOutputTensorLayouts(network.compiled, 0, 1, &layout, true), "LiteRT refuses the size");
   LiteRtTensorBuffer input = new_buffer(network, shape, 1), output = new_buffer(network, shape, 0);
-
-  void *memory;
-  check(!LiteRtLockTensorBuffer(input, &memory, kLockWrite), "no memory for the picture");
-  for (int y = 0; y < height; y++)
-    for (int x = 0; x < width; x++)
-      for (int c = 0; c < network.channels; c++) {
-        size_t from = ((size_t)reflect(y, picture.height) * picture.width + reflect(x, picture.width)) * picture.channels;
-        size_t to = ((size_t)y * width + x) * network.channels + c;
-        unsigned char value = picture.pixels[from + first + c];
-        if (network.element_type == kUInt8) ((unsigned char *)memory)[to] = value;
-        else ((float *)memory)[to] = value / 255.0f;
-      }
-  LiteRtUnlockTensorBuffer(input);
-  check(!LiteRtRunCompiledModel(network.compiled, 0, 1, &input, 1, &output), "LiteRT fails to run the file");
-  check(!LiteRtLockTensorBuffer(output, &memory, kLockRead), "no result");
-  for (int y = 0; y < picture.height; y++)
-    for (int x = 0; x < picture.width; x++)
-      for (int c = 0; c < network.channels; c++) {
-        size_t from = ((size_t)y * width + x) * network.channels + c;
-        size_t to = ((size_t)y * picture.width + x) * picture.channels + first + c;
-        picture.pixels[to] = network.element_type == kUInt8 ? ((unsigned char *)memory)[from]
-                                                            : (unsigned char)(255 * ((float *)memory)[from] + 0.5f);
-      }
-  LiteRtUnlockTensorBuffer(output);
+  for (int i = 0; i < down * across; i++) {
+    int row = i / across, column = i % across, top = tops[row], left = lefts[column];
+    void *memory;
+    check(!LiteRtLockTensorBuffer(input, &memory, kLockWrite), "no memory for a tile");
+    fill(network, picture, first, top, left, shape, memory);
+    LiteRtUnlockTensorBuffer(input);
+    check(!LiteRtRunCompiledModel(network.compiled, 0, 1, &input, 1, &output), "LiteRT fails to run the file");
+    check(!LiteRtLockTensorBuffer(output, &memory, kLockRead), "no result");
+    for (int y = rows[row]; y < rows[row + 1]; y++)
+      for (int x = columns[column]; x < columns[column + 1]; x++)
+        for (int c = 0; c < network.channels; c++) {
+          size_t from = ((size_t)(y - top) * shape[2] + x - left) * network.channels + c;
+          size_t to = ((size_t)y * picture.width + x) * picture.channels + first + c;
+          restored.pixels[to] = network.element_type == kUInt8 ? ((unsigned char *)memory)[from]
+                                                               : (unsigned char)(255 * ((float *)memory)[from] + 0.5f);
+        }
+    LiteRtUnlockTensorBuffer(output);
+  }
   LiteRtDestroyTensorBuffer(input);
   LiteRtDestroyTensorBuffer(output);
+  free(tops);
+  free(lefts);
+  free(rows);
+  free(columns);
 }
 
 int main(int count, char **arguments) {
@@ -164,12 +200,16 @@ int main(int count, char **arguments) {
   Picture picture = read_picture(arguments[2]);
   check(picture.channels % network.channels == 0, "a colour network takes a PPM picture");
   check(!network.luminance || picture.channels == 1, "a network for luminance takes a PGM picture");
-  for (int first = 0; first < picture.channels; first += network.channels) restore(network, picture, first);
-  write_picture(arguments[3], picture);
+  Picture restored = picture;
+  restored.pixels = malloc((size_t)picture.width * picture.height * picture.channels);
+  check(restored.pixels != NULL, "no memory for the restored picture");
+  for (int first = 0; first < picture.channels; first += network.channels) restore(network, picture, restored, first);
+  write_picture(arguments[3], restored);
   LiteRtDestroyCompiledModel(network.compiled);
   LiteRtDestroyOptions(network.options);
   LiteRtDestroyModel(network.model);
   LiteRtDestroyEnvironment(network.environment);
   free(picture.pixels);
+  free(restored.pixels);
   return 0;
 }
