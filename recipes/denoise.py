@@ -44,6 +44,9 @@ BLIND = Recipe(
     validation={f"sigma {sigma}": noise for sigma, noise in NOISE.items()},
     loss=negative_psnr,
 )
+# A last stage: most photographs have little noise, so half of the patches have at most sigma 25, the others up to 75.
+LITTLE = Sequence((GaussianNoise((0, 25)), Sometimes(GaussianNoise((0, 71)), 0.5)))
+LAST = dataclasses.replace(BLIND, corruption=LITTLE)
 BLIND_COLOR = dataclasses.replace(BLIND, channels=3, color="rgb")
 FIXED = [
     dataclasses.replace(BLIND, level=sigma, corruption=noise, validation={f"sigma {sigma}": noise})
@@ -78,3 +81,4 @@ PAPER = dataclasses.replace(
 
 RECIPES = {name: recipe for base in (BLIND, BLIND_COLOR, JPEG_COLOR, *FIXED) for name, recipe in ladder(base).items()}
 RECIPES["denoise-paper"] = PAPER
+RECIPES |= {f"{name}-last": recipe for name, recipe in ladder(LAST).items()}
