@@ -9,8 +9,8 @@ recipes/results/denoise.csv holds what the shipped weights reach. To go on from 
     python -m recipes.train red30-fast-denoise-blind-gray --start-from red30-fast-denoise-blind-gray \
         --learning-rate 5e-4 --data bsds500/train t91 --out runs/gray-on
 
-Each record counts its own patches only. Gray fast v5 went on from v4 at 1e-3 (`--epochs 60`, ended after the 52nd), and
-then, as did what it had learned about little noise, by the last stage:
+Each record counts its own patches only. Gray fast v5 went on from v4 at 1e-3 (`--epochs 60`, ended after the 52nd), 0.07 dB
+of validation PSNR at sigma 10 and 0.04 at 30, and then by a last stage, another 0.09 and 0.03:
 
     python -m recipes.train red30-fast-denoise-blind-gray-last --start-from runs/gray-on/weights.npz \
         --epochs 24 --learning-rate 5e-4 --data bsds500/train t91 --out runs/gray-last

@@ -21,7 +21,7 @@ from keras_rednet.photos import taken_level
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
 from recipes import contact, tables
-from recipes.experiments import EXPERIMENTS, image_paths, images
+from recipes.experiments import EXPERIMENTS, FOLDERS, image_paths, images
 from recipes.recipe import BUILDERS
 
 TASKS = tuple(dict.fromkeys(experiment.task for experiment in EXPERIMENTS))
@@ -32,7 +32,7 @@ INPUT = "input"
 SHOWN = 4  # images of a set on a contact sheet
 
 
-def score(tasks, data, orientations=1, save=None, only=None):
+def score(tasks, data, orientations=1, save=None, only=None, sets=None):
     """Scores the corrupted inputs and all shipped networks of `tasks` where rows are missing or out of date.
 
     Args:
@@ -41,6 +41,7 @@ def score(tasks, data, orientations=1, save=None, only=None):
         orientations: 1 or 8.
         save: folder for restored images and contact sheets, or None; then rows that are there are scored again.
         only: names of shipped networks, or None for all.
+        sets: names of image sets, or None for all.
     """
     shipped = weights.records()
     for task in tasks:
@@ -50,7 +51,7 @@ def score(tasks, data, orientations=1, save=None, only=None):
             names = [name for name in names if only is None or name in only]
             for name in (INPUT, *names) if orientations == 1 else names:
                 model = None if name == INPUT else network(name)
-                for set_name in experiment.sets:
+                for set_name in experiment.sets if sets is None else set(sets) & set(experiment.sets):
                     run = {"weights": name, "sha256": shipped[name]["sha256"] if model else "", "images": set_name}
                     done = _runs(_current(tables.read(path), shipped))
                     rows = _missing(done, run, experiment, model, orientations, data, save)
@@ -220,6 +221,7 @@ def main(arguments=None):
     parser.add_argument(
         "--weights", nargs="+", choices=sorted(weights.records()), metavar="NAME", help="only these shipped networks"
     )
+    parser.add_argument("--images", nargs="+", choices=FOLDERS, metavar="SET", help="only these image sets")
     parser.add_argument(
         "--save", metavar="FOLDER", help="write the restored images and contact sheets into this folder"
     )
@@ -229,7 +231,7 @@ def main(arguments=None):
         parser.error(f"name tasks of {', '.join(TASKS)}, or --all. Received: {' '.join(tasks) or 'none'}")
     dataset.keep_tensorflow_off_gpus()
     for orientations in options.orientations:
-        score(tasks, options.data, orientations, options.save, options.weights)
+        score(tasks, options.data, orientations, options.save, options.weights, options.images)
     tables.write_readme()
     print(tables.summary(tasks))
 

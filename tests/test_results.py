@@ -158,7 +158,9 @@ def test_rows_that_another_program_writes_meanwhile_are_kept(small_world, monkey
 
 
 def test_scores_only_the_networks_that_are_named(small_world):
-    evaluate.score(("denoise",), small_world, only=["another"])
+    evaluate.score(("denoise",), small_world, sets=["Set5"])
+    assert not rows("denoise")
+    evaluate.score(("denoise",), small_world, only=["another"], sets=["Set12"])
     assert {row["weights"] for row in rows("denoise")} == {"input"}
 
 
