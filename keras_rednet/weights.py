@@ -150,7 +150,7 @@ def written_whole(path):
     """
     path = Path(path)
     _remove_parts(path.parent)
-    name = zlib.crc32(path.name.encode())  # the name itself may be as long as a name can be
+    name = zlib.crc32(os.fsencode(path.name))  # the name itself may be as long as a name can be
     temporary = path.with_name(f".part-{os.getpid()}-{_machine()}-{name:08x}{path.suffix}")
     try:
         yield temporary
