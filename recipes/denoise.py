@@ -9,15 +9,14 @@ recipes/results/denoise.csv holds what the shipped weights reach. To go on from 
     python -m recipes.train red30-fast-denoise-blind-gray --start-from red30-fast-denoise-blind-gray \
         --learning-rate 5e-4 --data bsds500/train t91 --out runs/gray-on
 
-Each record counts its own patches only. Gray fast v5 went on from v4 at 1e-3 (`--epochs 60`, ended after the 52nd), 0.07 dB
-of validation PSNR at sigma 10 and 0.04 at 30, and then by a last stage, another 0.09 and 0.03:
+Each record counts its own patches only. Gray fast v5 went on from v4 at 1e-3 (`--epochs 60`, ended after the 52nd),
+which gave 0.07 dB of validation PSNR at sigma 10 and 0.04 at 30, and then by a last stage, 0.10 and 0.03 more:
 
     python -m recipes.train red30-fast-denoise-blind-gray-last --start-from runs/gray-on/weights.npz \
         --epochs 24 --learning-rate 5e-4 --data bsds500/train t91 --out runs/gray-last
 
-Up to gray v3 and colour v1 they were 48x48, 16 in a batch. Gray v3 came from
-v2, the 6th epoch of 8 at 5e-4, and that from v1, trained by absolute error ("mae") for 28 epochs, of which the 20th was
-kept.
+Up to gray v3 and colour v1 patches were 48x48, 16 in a batch. Gray v3 came from v2, the 6th epoch of 8 at 5e-4, and
+that from v1, trained by absolute error ("mae") for 28 epochs, of which the 20th was kept.
 
 Without down-sampling a step takes four times as long (RED30: 5 patches of 96x96 a second). Gray RED20 v1 was trained
 afresh, with `--patch-size 64 --epochs 22`, and RED30 v1 grew from it:
