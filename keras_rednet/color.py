@@ -5,6 +5,7 @@ Images are float32, [h, w, c], in [0, 1]; luminance runs from 16/255 to 235/255,
 
 import numpy as np
 
+CHANNELS = {"gray": 1, "luminance": 1, "rgb": 3}  # of the images that networks restore, by kind
 OTHER_SPACES = ("CMYK", "LAB")  # modes of Pillow: their ICC profile is not that of the RGB they become
 
 # Rows: Y, Cb, Cr for RGB in [0, 1], in 8-bit steps (ITU-R BT.601).
@@ -46,3 +47,9 @@ def _pixels(image):
     if image.shape[-1:] != (3,):
         raise ValueError(f"A colour image must have 3 channels in its last axis. Received: shape={image.shape}.")
     return image
+
+
+def check_color(color):
+    """Raises ValueError unless `color` is one of `CHANNELS`."""
+    if color not in CHANNELS:
+        raise ValueError(f"`color` must be one of {sorted(CHANNELS)}. Received: color={color!r}.")

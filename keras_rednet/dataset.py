@@ -20,7 +20,6 @@ from keras_rednet import color as colors
 from keras_rednet import geometry
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-COLORS = {"gray": 1, "luminance": 1, "rgb": 3}
 BICUBIC = Image.Resampling.BICUBIC
 GRAIN_REACH = 3  # pixels, of the filter that makes grain soft
 MIXED_IMAGES = 64  # images whose patches are interleaved, so that a batch shows many
@@ -148,7 +147,7 @@ def read_image(file, *, color="rgb"):
         ValueError: an unknown colour, or an image of floating-point values.
         OSError: not an image, or a damaged one.
     """
-    check_color(color)
+    colors.check_color(color)
     # Not by its path, of which Pillow maps sideways TIFFs askew.
     with io.BytesIO(file) if isinstance(file, bytes) else Path(file).open("rb") as raw, Image.open(raw) as image:
         if image.mode == "F":
@@ -160,12 +159,6 @@ def read_image(file, *, color="rgb"):
     if gray:
         return pixels[..., None]
     return np.rint(255 * colors.luminance(pixels / 255.0)).astype(np.uint8) if color == "luminance" else pixels
-
-
-def check_color(color):
-    """Raises ValueError unless `color` is one of `COLORS`."""
-    if color not in COLORS:
-        raise ValueError(f"`color` must be one of {sorted(COLORS)}. Received: color={color!r}.")
 
 
 def keep_tensorflow_off_gpus():
@@ -222,7 +215,7 @@ def training_patches(
         ValueError: an unknown colour, a bad range, or a batch that n does not divide. While it runs:
             tf.errors.InvalidArgumentError for an image that is too small.
     """
-    check_color(color)
+    colors.check_color(color)
     _check_range("scale_range", scale_range)
     _check_range("contrast_range", contrast_range)
     _check_range("grain_range", grain_range, zero=True)
@@ -232,7 +225,7 @@ def training_patches(
             f"`batch_size` must be a multiple of the number of processes. Received: batch_size={batch_size}, "
             f"{processes} processes."
         )
-    channels = COLORS[color]
+    channels = colors.CHANNELS[color]
     per_process = images.count // processes
 
     def decode(file, factor, seed):

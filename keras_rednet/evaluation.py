@@ -7,9 +7,8 @@ import dataclasses
 
 import numpy as np
 
+from keras_rednet.color import CHANNELS, check_color
 from keras_rednet.metrics import SSIM_WINDOW, psnr, ssim
-
-CHANNELS = {"gray": 1, "luminance": 1, "rgb": 3}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +35,7 @@ class Protocol:
     seed: int = 0
 
     def __post_init__(self):
-        if self.color not in CHANNELS:
-            raise ValueError(f"`color` must be one of {sorted(CHANNELS)}. Received: color={self.color!r}.")
+        check_color(self.color)
         if self.orientations not in (1, 8):
             raise ValueError(f"`orientations` must be 1 or 8. Received: orientations={self.orientations!r}.")
         for name, least in (("multiple", 1), ("shave", 0)):
