@@ -51,7 +51,7 @@ def score(tasks, data, orientations=1, save=None, only=None, sets=None):
             names = [name for name in names if only is None or name in only]
             for name in (INPUT, *names) if orientations == 1 else names:
                 model = None if name == INPUT else network(name)
-                for set_name in experiment.sets if sets is None else set(sets) & set(experiment.sets):
+                for set_name in (name for name in experiment.sets if sets is None or name in sets):
                     run = {"weights": name, "sha256": shipped[name]["sha256"] if model else "", "images": set_name}
                     done = _runs(_current(tables.read(path), shipped))
                     rows = _missing(done, run, experiment, model, orientations, data, save)

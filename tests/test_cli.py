@@ -340,6 +340,13 @@ def test_exports_tflite(own_weights, photos, tmp_path, capsys):
     assert (tmp_path / "out" / "model.tflite").read_bytes() == before
 
 
+def test_an_exported_file_names_the_version_of_its_weights(tmp_path):
+    assert main(["export", "red10-fast-denoise-blind-gray", "-o", str(tmp_path / "model.tflite")]) == 0
+    named = json.loads((tmp_path / "model.json").read_text())["weights"]
+    assert named in records()
+    assert named.startswith("red10-fast-denoise-blind-gray-v")
+
+
 @pytest.mark.parametrize("quantize", ["dynamic", "int8"])
 def test_exports_no_8_bit_file_to_deblur(photos, tmp_path, quantize, capsys):
     run = ["export", "red30-fast-deblur-motion-color", "-o", str(tmp_path / "model.tflite"), "--quantize", quantize]
