@@ -10,6 +10,7 @@ from keras import ops
 
 SSIM_WINDOW = 11  # pixels; Gaussian weights of sigma 1.5, as Wang et al. (2004)
 SSIM_SIGMA = 1.5
+LEAST_ERROR = 1e-4  # mean squared error, 40 dB: what `negative_psnr` adds, so that errors far below it count ever less
 
 
 def psnr(clean, restored, *, data_range, shave=0):
@@ -90,7 +91,7 @@ class SSIM(keras.metrics.MeanMetricWrapper):
 def negative_psnr(clean, restored):
     """A loss: minus the PSNR of each image in dB, for values in [0, 1]; so every noise level counts by its decibels.
 
-    Under a squared or absolute error, strong corruption drowns weak. Squared errors below 1e-4 (40 dB) count ever less.
+    Under a squared or absolute error, strong corruption drowns weak. Errors below `LEAST_ERROR` count ever less.
 
     Args:
         clean, restored: [n, h, w, c].
@@ -98,7 +99,7 @@ def negative_psnr(clean, restored):
     Returns:
         [n], in dB.
     """
-    return 10 * ops.log10(ops.mean(ops.square(clean - restored), axis=(1, 2, 3)) + 1e-4)
+    return 10 * ops.log10(ops.mean(ops.square(clean - restored), axis=(1, 2, 3)) + LEAST_ERROR)
 
 
 def _shaved_pair(clean, restored, shave):

@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_rednet import weights
+from keras_rednet.metrics import negative_psnr
 from keras_rednet.model import RED10, RED20, RED30, REDNet
 from recipes.grow import grow
 
@@ -37,6 +38,8 @@ class Recipe:
         start_from: weights to start from: shipped ones by name, with or without the version, or the path of a run's
             weights.npz. Their dead feature maps are redrawn (recipes/revive.py); RED20's grow into RED30's
             (recipes/grow.py). None starts afresh.
+        teacher: weights, named as in `start_from`, of a better network for the same task and images: training leaves
+            out most of the error that it makes too (recipes/distill.py). Or None. The loss must be `negative_psnr`.
         architecture: None for RED10, RED20 or RED30, or a dict of other arguments of `REDNet`, for ablations.
         seed: of the initial weights, patches and corruptions.
         validate_every: epochs between validations.
@@ -67,6 +70,7 @@ class Recipe:
     ema_momentum: float | None = 0.995
     precision: str = "mixed_bfloat16"
     start_from: str | None = None
+    teacher: str | None = None
     architecture: dict | None = None
     seed: int = 1
     validate_every: int = 2
@@ -87,22 +91,44 @@ class Recipe:
             self._start(model)
         return model
 
+    def build_teacher(self):
+        """Returns the teacher, in the current dtype policy.
+
+        Raises:
+            ValueError: it is for another task or number of channels, or the loss is none that a teacher serves.
+        """
+        recipe = _record(self.teacher)["recipe"]
+        expected, received = ((x["task"], x["channels"]) for x in (vars(self), recipe))
+        if expected != received:
+            raise ValueError(
+                f"A teacher must be for (task, channels) = {expected}. Received: {received}; choose another."
+            )
+        if self.loss is not negative_psnr:
+            raise ValueError(f"A teacher needs a recipe with the loss `negative_psnr`. Received: loss={self.loss!r}.")
+        size = {"depth": recipe["depth"], "filters": recipe["filters"], "downsample_at": tuple(recipe["downsample_at"])}
+        return dataclasses.replace(self, **size, start_from=self.teacher, architecture=None).build()
+
     def _start(self, model):
-        ours = str(self.start_from).endswith(".npz")
-        record = weights.read_record(self.start_from) if ours else weights.record(self.start_from)
-        depth = record["recipe"]["depth"]
+        depth = _record(self.start_from)["recipe"]["depth"]
         if depth < self.depth:
             grow(dataclasses.replace(self, depth=depth).build(), model)
-        elif ours:
+        elif _is_run(self.start_from):
             weights.load_file(model, self.start_from)
         else:
             weights.load(model, self.start_from)
 
     def smoke(self):
         """Returns the same recipe made small: two short epochs of a few narrow feature maps."""
-        return dataclasses.replace(
-            self, filters=4, patch_size=32, patches_per_image=4, batch_size=2, epochs=2, warmup_steps=2, start_from=None
-        )
+        small = {"filters": 4, "patch_size": 32, "patches_per_image": 4, "batch_size": 2, "warmup_steps": 2}
+        return dataclasses.replace(self, **small, epochs=2, start_from=None, teacher=None)
+
+
+def _is_run(start_from):
+    return str(start_from).endswith(".npz")
+
+
+def _record(start_from):
+    return weights.read_record(start_from) if _is_run(start_from) else weights.record(start_from)
 
 
 NETWORK = ("depth", "task", "level", "filters", "downsample_at", "channels")

@@ -30,7 +30,7 @@ import tensorflow as tf
 from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.metrics import SSIM_WINDOW
-from recipes import deblock, deblur, denoise, distribute, inpaint, super_resolution
+from recipes import deblock, deblur, denoise, distill, distribute, inpaint, super_resolution
 from recipes.bound import bound
 from recipes.revive import revive
 
@@ -125,17 +125,15 @@ def train(recipe, training, validation, out):
         count = revive(averaged, np.concatenate([batch for batch, _ in some]), recipe.seed)
         print(f"redrew {count} dead feature maps", flush=True)
     with distribute.scope():
-        model = with_precision(recipe)
+        model, trained = compiled(recipe, steps * recipe.epochs)
         model.set_weights(averaged.get_weights())
-        if recipe.activation_limit:
-            bound(model, recipe.activation_limit)
-        model.compile(_adam(recipe, steps * recipe.epochs), recipe.loss, jit_compile=compiles())
-        backup.restore(model)
-        report = Report(recipe, averaged, clean_crops(validation, recipe.color), out, steps, description, first)
+        backup.restore(model, trained)
+        crops = clean_crops(validation, recipe.color)
+        report = Report(recipe, model, averaged, crops, out, steps, description, first)
         callbacks = [EpochNumber(epoch), report, backup]
         options = {"epochs": recipe.epochs, "initial_epoch": backup.epoch, "shuffle": False, "verbose": 0}
         try:
-            model.fit(patches, callbacks=callbacks, **options)
+            trained.fit(patches, callbacks=callbacks, **options)
         except tf.errors.OpError as error:  # of the pipeline: an image of a data set that is broken or too small
             raise ValueError(f"Training stopped: {error.message}") from error
         report.average_weights()
@@ -195,27 +193,24 @@ class Backup(keras.callbacks.Callback):
             epoch = max((int(path.name.split(".")[0]) for path in folder.glob("[0-9]*.npz")), default=0)
         self.epoch = int(distribute.from_first([np.int32(epoch)])[0])
 
-    def restore(self, model):
-        """Gives the network the state of the last finished epoch, in every process."""
-        model.optimizer.build(model.trainable_variables)
-        variables = self._variables(model)
-        values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    def restore(self, model, trained):
+        """Gives the network, and the optimizer of what `fit` trains, the last finished epoch, in every process."""
+        trained.optimizer.build(trained.trainable_variables)
+        self.variables = [*model.variables, *trained.optimizer.variables]
+        values = [keras.ops.convert_to_numpy(variable) for variable in self.variables]
         if self.first and self.epoch:
             with np.load(self._path(self.epoch)) as arrays:
-                values = [arrays[str(i)] for i in range(len(variables))]
-        for variable, value in zip(variables, distribute.from_first(values), strict=True):
+                values = [arrays[str(i)] for i in range(len(values))]
+        for variable, value in zip(self.variables, distribute.from_first(values), strict=True):
             variable.assign(value)
 
     def on_epoch_end(self, epoch, logs=None):
         if not self.first:
             return
         with weights.written_whole(self._path(epoch + 1)) as path:
-            arrays = {str(i): keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables(self.model))}
+            arrays = {str(i): keras.ops.convert_to_numpy(v) for i, v in enumerate(self.variables)}
             np.savez(path, **arrays)
         self._path(epoch).unlink(missing_ok=True)
-
-    def _variables(self, model):
-        return [*model.variables, *model.optimizer.variables]
 
     def _path(self, epoch):
         return self.folder / f"{epoch}.npz"
@@ -224,10 +219,10 @@ class Backup(keras.callbacks.Callback):
 class Report(keras.callbacks.Callback):
     """Scores the averaged weights, keeps the best, and writes what the run did: a line, history.csv, TensorBoard."""
 
-    def __init__(self, recipe, averaged, images, out, steps, description, first=True):
+    def __init__(self, recipe, network, averaged, images, out, steps, description, first=True):
         super().__init__()
-        self.description, self.first = description, first
-        self.recipe, self.averaged, self.images, self.out, self.steps = recipe, averaged, images, out, steps
+        self.description, self.first, self.network, self.averaged = description, first, network, averaged
+        self.recipe, self.images, self.out, self.steps = recipe, images, out, steps
         self.history = out / "history.csv"
         self.board = tf.summary.create_file_writer(str(out / "tensorboard")) if first else None
 
@@ -280,10 +275,10 @@ class Report(keras.callbacks.Callback):
 
     def average_weights(self):
         """Puts the moving averages into `averaged`; the trained weights stay as they are."""
-        trained = self.model.get_weights()
+        trained = self.network.get_weights()
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-        self.averaged.set_weights(self.model.get_weights())
-        self.model.set_weights(trained)
+        self.averaged.set_weights(self.network.get_weights())
+        self.network.set_weights(trained)
 
     def _restorer(self, pictures):
         def restore(corrupted):
@@ -330,22 +325,25 @@ def validate(restorer, images, recipe, name):
     return float(rows[-1]["psnr"])
 
 
-def with_precision(recipe):
-    """Returns a recipe's fresh network in its dtype policy."""
+def compiled(recipe, steps):
+    """Returns a recipe's fresh network in its dtype policy, and what `fit` trains in its place, if it has a teacher."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.precision)
     try:
-        return dataclasses.replace(recipe, start_from=None).build()
+        model = dataclasses.replace(recipe, start_from=None).build()
+        teacher = recipe.build_teacher() if recipe.teacher else None
     finally:
         keras.config.set_dtype_policy(before)
+    if recipe.activation_limit:
+        bound(model, recipe.activation_limit)
+    trained, loss = (distill.taught(model, teacher), distill.error) if teacher else (model, recipe.loss)
+    trained.compile(_adam(recipe, steps), loss, jit_compile=compiles())
+    return model, trained
 
 
 def seconds_per_step(recipe):
     """Returns how long a training step of a recipe takes on this machine, measured on a few."""
-    model = with_precision(recipe)
-    if recipe.activation_limit:
-        bound(model, recipe.activation_limit)
-    model.compile(_adam(recipe, MEASURED_STEPS), recipe.loss, jit_compile=compiles())
+    _, model = compiled(recipe, MEASURED_STEPS)
     batch = np.zeros((recipe.batch_size, recipe.patch_size, recipe.patch_size, recipe.channels), np.float32)
     model.train_on_batch(batch, batch)
     start = time.perf_counter()
@@ -405,6 +403,7 @@ def describe(recipe, training, validation):
         | {
             "loss": getattr(recipe.loss, "__name__", recipe.loss),
             "start_from": _origin(recipe.start_from),
+            "teacher": _origin(recipe.teacher),
             "corruption": repr(recipe.corruption),
             "validation": {k: repr(v) for k, v in recipe.validation.items()},
         },
@@ -498,6 +497,7 @@ def main(arguments=None, program="python -m recipes.train"):
         "--out", required=True, metavar="FOLDER", help="the folder of the run; an interrupted run resumes"
     )
     parser.add_argument("--start-from", metavar="WEIGHTS", help="go on from shipped weights, or a run's .npz")
+    parser.add_argument("--teacher", metavar="WEIGHTS", help="of a better network to learn from, named likewise")
     for name, kind in NUMBERS.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=kind, metavar="NUMBER", help="instead of the recipe's")
@@ -509,11 +509,11 @@ def main(arguments=None, program="python -m recipes.train"):
     options = parser.parse_args(arguments)
     if options.epochs is not None and options.epochs < 1:
         parser.error(f"--epochs must be at least 1. Received: {options.epochs}")
-    if options.smoke and options.start_from:
-        parser.error("--smoke trains a smaller network, which starts afresh: leave out --start-from")
+    if options.smoke and (options.start_from or options.teacher):
+        parser.error("--smoke trains a smaller network, which starts afresh: leave out --start-from and --teacher")
     if (options.coordinator is None) != (options.processes == 1):
         parser.error("--coordinator and --processes belong together")
-    names = ("start_from", "precision", *NUMBERS)
+    names = ("start_from", "teacher", "precision", *NUMBERS)
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     recipe = RECIPES[options.recipe]
     recipe = dataclasses.replace(recipe.smoke() if options.smoke else recipe, **changes)

@@ -36,6 +36,7 @@ LEVELS = {
     "recipes.distribute": 5,
     "recipes.leaks": 5,
     "recipes.bound": 5,
+    "recipes.distill": 5,
     "recipes.grow": 5,
     "recipes.recipe": 6,
     "recipes.revive": 5,

@@ -46,8 +46,7 @@ def pipeline_speed(recipe, images):
 
 
 def training_speed(recipe, images):
-    model = train.with_precision(recipe)
-    model.compile("adam", recipe.loss, jit_compile=train.compiles())
+    _, model = train.compiled(recipe, STEPS)
     (batch,) = patches(recipe, images).take(1)
     model.train_on_batch(*batch)
     start = time.perf_counter()
