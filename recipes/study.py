@@ -81,6 +81,7 @@ DENOISE = {
     "patches of 64x64, 9 a batch": _with(patch_size=64, batch_size=9),
     "patches of 128x128, 2 a batch": _with(patch_size=128, batch_size=2),
     "48x48, then 96x96": _with(patch_size=48, batch_size=16) + _with(learning_rate=5e-4),
+    "a trained teacher": _with(teacher=FAST.name),
     "absolute error": _with(loss="mae"),
     "squared error": _with(loss="mse"),
     "no averaging": _with(ema_momentum=None),
@@ -150,9 +151,13 @@ def _run(row):
 
 
 def _digest(stages, paths):
-    """Returns what tells one training from another: a checksum of its recipes and images."""
+    """Returns what tells one training from another: a checksum of its images and of its recipes' settings.
+
+    None is a setting that is off and does not count: so recipes stay what they are when there is a new one to set.
+    """
     described = [train.describe(recipe, *paths) for recipe in stages]
-    described = [[part[key] for key in ("recipe", "training_images", "validation_images")] for part in described]
+    settings = [{key: value for key, value in part["recipe"].items() if value is not None} for part in described]
+    described = [settings, *(described[0][key] for key in ("training_images", "validation_images"))]
     return f"{zlib.crc32(json.dumps(described).encode()):08x}"
 
 

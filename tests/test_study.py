@@ -97,6 +97,18 @@ def test_rows_of_another_recipe_or_other_images_are_not_kept(photos, tmp_path, m
     assert len(trained) == 4
 
 
+def test_a_new_setting_that_is_off_makes_no_other_recipe(photos):
+    paths = train.split([photos])
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Later(type(study.FAST)):
+        setting: int | None = None
+
+    fields = {field.name: getattr(study.FAST, field.name) for field in dataclasses.fields(study.FAST)}
+    now, off, on = (study._digest([r], paths) for r in (study.FAST, Later(**fields), Later(**fields, setting=1)))
+    assert now == off != on
+
+
 def test_rows_of_other_budgets_are_kept(photos, tmp_path, monkeypatch):
     table, means = tmp_path / "study.csv", iter(["20.000", "21.000", "22.000", "23.500"])
     monkeypatch.setattr(study, "_trained", lambda *others: {"mean": next(means), "difference": ""})
