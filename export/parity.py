@@ -1,9 +1,9 @@
 """Scores TFLite files beside the Keras models they were made from: `python -m export.parity dist --data DATASETS`.
 
 Every file restores the same 8-bit images as its model does, by LiteRT. A row per file, image set and level goes to
-FOLDER/parity.csv. An 8-bit file that loses more than its limit is not released: it is deleted, and the table names the
-precision to use instead, also when the others are scored again. This is the one place with tolerances. Files of weights
-that are no longer shipped stop it.
+FOLDER/parity.csv. An int8 file that loses more than its limit is not released: it is deleted, and the table names the
+precision to use instead, also when the others are scored again. (A "dynamic" file stays, with what it loses in the
+table.) This is the one place with tolerances. Files of weights that are no longer shipped stop it.
 """
 
 import argparse

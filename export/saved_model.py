@@ -13,7 +13,7 @@ from keras_rednet.saved_model import export_saved_model
 from recipes.evaluate import network
 
 
-def build(name, out):
+def build(name, out, most_pixels=None):
     """Writes the SavedModel of shipped weights, by name, below `out`, in place of what is there; returns its folder."""
     name = weights.versioned(name)
     base, _, version = name.rpartition("-v")
@@ -21,7 +21,7 @@ def build(name, out):
     if folder.exists():  # of an earlier version of this package, perhaps
         shutil.rmtree(folder)
     task = weights.record(name)["recipe"]["task"]
-    export_saved_model(network(name), folder, color=COLORS.get(task, "channels"))
+    export_saved_model(network(name), folder, color=COLORS.get(task, "channels"), most_pixels=most_pixels)
     return folder
 
 
@@ -29,9 +29,10 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m export.saved_model", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="of shipped weights; all without it")
     parser.add_argument("--out", type=Path, default=Path("dist"), metavar="FOLDER")
+    parser.add_argument("--most-pixels", type=int, metavar="NUMBER", help="refuse larger pictures; none without it")
     options = parser.parse_args(arguments)
     for name in options.names or sorted(weights.records()):
-        print(build(name, options.out), flush=True)
+        print(build(name, options.out, options.most_pixels), flush=True)
 
 
 if __name__ == "__main__":

@@ -157,6 +157,7 @@ def _add_export(commands):
     export.add_argument("--quantize", choices=("float16", "dynamic", "int8"), help="a smaller TFLite file")
     export.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="of a TFLite file's images; any, without it")
     export.add_argument("--calibration", type=Path, metavar="FOLDER", help="corrupted pictures, for --quantize int8")
+    export.add_argument("--most-pixels", type=int, metavar="NUMBER", help="a SavedModel refuses larger pictures")
     export.set_defaults(run=_export)
 
 
@@ -227,6 +228,8 @@ def _export(options):
     tflite = options.output.suffix == ".tflite"
     if not tflite and (options.quantize or options.size or options.calibration):
         raise ValueError(f"--quantize, --size and --calibration are for .tflite files. Received: -o {options.output}.")
+    if tflite and options.most_pixels is not None:
+        raise ValueError(f"--most-pixels is for SavedModels. Received: -o {options.output}.")
     written = (options.output, options.output.with_suffix(".json")) if tflite else ()
     if options.calibration and options.quantize != "int8":
         raise ValueError(f"--calibration is for --quantize int8. Received: --quantize {options.quantize}.")
@@ -247,7 +250,8 @@ def _write_export(options, tflite):
     if not tflite:
         from keras_rednet.saved_model import export_saved_model
 
-        export_saved_model(network, options.output, color=photos.COLORS.get(recipe["task"], "channels"))
+        color = photos.COLORS.get(recipe["task"], "channels")
+        export_saved_model(network, options.output, color=color, most_pixels=options.most_pixels)
     else:
         from keras_rednet.tflite import EIGHT_BITS, export_tflite, stands_8_bits
         from keras_rednet.weights import versioned

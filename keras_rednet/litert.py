@@ -23,7 +23,7 @@ def load_tflite(path, *, threads=None):
     """Returns the network of a TFLite file, for `restore` and `upscale`.
 
     Args:
-        path: of a file that `export_tflite` wrote for images of any size.
+        path: of a file that `export_tflite` wrote for images of any size. Those of int8 round floats to 8 bits.
         threads: how many processor threads it uses; all there are by default.
 
     Returns:
@@ -92,6 +92,7 @@ def _deployed(content, metadata, threads):
         size_multiple=metadata["size_multiple"],
         halo=metadata["halo"],
         values_per_pixel=metadata["values_per_pixel"],
+        eight_bits=integers,
     )
 
 

@@ -34,6 +34,7 @@ class Deployed:
         size_multiple: pixels.
         halo: how far around a pixel the network looks, in pixels, rounded up to a multiple of `size_multiple`.
         values_per_pixel: of its largest feature maps, for each pixel of the image.
+        eight_bits: whether it rounds the image to 8 bits.
     """
 
     run: Callable
@@ -41,6 +42,7 @@ class Deployed:
     size_multiple: int
     halo: int
     values_per_pixel: float
+    eight_bits: bool = False
 
 
 def restore(model, image, *, color="channels", tile="auto", orientations=1):
@@ -62,7 +64,8 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
 
     Raises:
         TypeError: neither an array nor a PIL image, or an array of another type.
-        ValueError: another shape, an empty image, values that are not finite, or an unknown option.
+        ValueError: another shape, an empty image, values that are not finite, or an unknown option; 16 bits for the
+            TFLite file of a network that takes 8.
 
     Example:
         >>> from keras_rednet import REDNet
@@ -75,9 +78,9 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
         raise ValueError(f"`orientations` must be 1 or 8. Received: orientations={orientations!r}.")
     network = _deployment(model)
     if isinstance(image, Image.Image):
-        pixels = _checked(_pil_pixels(image), channels=(1, 2, 3, 4))
+        pixels = _checked(network, _pil_pixels(image), (1, 2, 3, 4))
         return _pil(_restored(network, pixels, color, tile, orientations), image)
-    return _restored(network, _checked(image), color, tile, orientations).reshape(image.shape)
+    return _restored(network, _checked(network, image), color, tile, orientations).reshape(image.shape)
 
 
 def upscale(model, image, size, *, tile="auto", orientations=1):
@@ -101,7 +104,7 @@ def upscale(model, image, size, *, tile="auto", orientations=1):
         raise ValueError(f"`orientations` must be 1 or 8. Received: orientations={orientations!r}.")
     network = _deployment(model)
     from_pil = isinstance(image, Image.Image)
-    pixels = _checked(_pil_pixels(image), channels=(1, 2, 3, 4)) if from_pil else _checked(image)
+    pixels = _checked(network, _pil_pixels(image), (1, 2, 3, 4)) if from_pil else _checked(network, image)
     _check_size(size, pixels.shape[:2])
     enlarged = _upscaled(network, pixels, size, tile, orientations)
     return _pil(enlarged, image) if from_pil else enlarged.reshape(*size, *image.shape[2:])
@@ -160,7 +163,7 @@ def _pil_pixels(image):
     return np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
 
 
-def _checked(image, channels=(1, 3, 4)):
+def _checked(network, image, channels=(1, 3, 4)):
     """Returns the image as an array [h, w, c], or says what is wrong with it."""
     if not isinstance(image, np.ndarray):
         raise TypeError(f"`image` must be a NumPy array or a PIL image. Received: {type(image).__name__}.")
@@ -173,6 +176,11 @@ def _checked(image, channels=(1, 3, 4)):
         )
     if np.issubdtype(image.dtype, np.floating) and not np.isfinite(image).all():
         raise ValueError("`image` must be finite. Received: NaN or infinite values; replace them first.")
+    if network.eight_bits and image.dtype == np.uint16:
+        raise ValueError(
+            "An int8 file takes 8 bits, so 8 of these would be lost: use a file of another precision, or convert the "
+            "image to uint8 first. Received: dtype=uint16."
+        )
     return pixels
 
 

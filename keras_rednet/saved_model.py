@@ -30,7 +30,7 @@ PNG, DEPTH = b"\x89PNG\r\n\x1a\n", 24  # how a file begins, and which of its byt
 WARM_UP = (160, 240)  # pixels, of the request that a server runs before the first real one
 
 
-def export_saved_model(model, directory, *, color="channels"):
+def export_saved_model(model, directory, *, color="channels", most_pixels=None):
     """Writes a RED-Net as a SavedModel with its serving signatures and a warm-up request for each.
 
     Args:
@@ -38,9 +38,12 @@ def export_saved_model(model, directory, *, color="channels"):
         directory: a new folder; its name is the version, a whole number, as TF Serving wants: "models/denoise/1".
         color: how a one-channel network restores the colour images of `restore_image_bytes`: "channels", each of R, G
             and B; "luminance", the Y of BT.601 only (super-resolution); or "ycbcr", each of Y, Cb and Cr (deblocking).
+        most_pixels: `restore_image_bytes` refuses larger pictures, with tf.errors.InvalidArgumentError, before it
+            restores them; None takes all. A file of some kilobytes may hold more than a server has memory for.
 
     Raises:
-        ValueError: the folder's name is no version, an unknown `color`, or another number of channels.
+        ValueError: the folder's name is no version, an unknown `color`, a bad `most_pixels`, or another number of
+            channels.
         FileExistsError: the folder exists.
         RuntimeError: Keras runs on another backend than TensorFlow.
     """
@@ -54,8 +57,10 @@ def export_saved_model(model, directory, *, color="channels"):
         raise FileExistsError(f"{directory} is there already: choose a new version or delete it first.")
     if color not in COLORS:
         raise ValueError(f"`color` must be one of {COLORS}. Received: color={color!r}.")
+    if most_pixels is not None and most_pixels < 1:
+        raise ValueError(f"`most_pixels` must be at least 1, or None. Received: most_pixels={most_pixels!r}.")
     require_tensorflow()
-    module = Servable(model, color)
+    module = Servable(model, color, most_pixels)
     directory.parent.mkdir(parents=True, exist_ok=True)
     temporary = directory.with_name(f".part-{os.getpid()}-{directory.name}")  # a server looks at numbers only
     try:
@@ -69,9 +74,9 @@ def export_saved_model(model, directory, *, color="channels"):
 class Servable(tf.Module):
     """The deployment graph of a RED-Net, its weights, and the signatures as tf.functions."""
 
-    def __init__(self, model, color):
+    def __init__(self, model, color, most_pixels):
         super().__init__()
-        self.channels, self.color = model.input_shape[-1], color
+        self.channels, self.color, self.most_pixels = model.input_shape[-1], color, most_pixels
         if self.channels not in (1, 3):
             raise ValueError(f"`model` must have 1 or 3 channels. Received: {self.channels} channels.")
         graph = fold(model)
@@ -106,6 +111,11 @@ class Servable(tf.Module):
 
     def _at_depth(self, data, dtype):
         pixels = tf.cond(tf.io.is_jpeg(data), lambda: _jpeg(data, dtype), lambda: _decoded(data, dtype))
+        if self.most_pixels:
+            fits = tf.reduce_prod(tf.shape(pixels, tf.int64)[:2]) <= self.most_pixels
+            message = f"A picture must have at most {self.most_pixels} pixels. Received, height and width:"
+            with tf.control_dependencies([tf.debugging.Assert(fits, [message, tf.shape(pixels)[:2]])]):
+                pixels = tf.identity(pixels)
         channels = tf.shape(pixels)[2]
         colored = channels - tf.cast(channels % 2 == 0, tf.int32)  # without alpha
         restored = self._by_color(tf.cast(pixels[..., :colored], tf.float32) / dtype.max)

@@ -3,10 +3,12 @@
 import csv
 import dataclasses
 import fnmatch
+import io
 import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import ai_edge_litert
@@ -14,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tifffile
 from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
@@ -95,6 +98,9 @@ def test_litert_reads_16_bits_and_sideways_tiffs_as_they_are(tmp_path):
     (tmp_path / "deep.PNG").write_bytes(tf.io.encode_png(np.zeros((9, 8, 3), np.uint16)).numpy())
     with pytest.raises(ValueError, match=r"deep.PNG: must have 8 bits and no transparency. Received: 16 bits"):
         litert_restore.read_picture(tmp_path / "deep.PNG")
+    tifffile.imwrite(tmp_path / "deep.tif", np.full((9, 8, 3), 999, np.uint16), photometric="rgb")
+    with pytest.raises(ValueError, match=r"deep.tif: must have 8 bits and no transparency. Received: 16 bits"):
+        litert_restore.read_picture(tmp_path / "deep.tif")
     exif = Image.Exif()
     exif[0x0112] = 6
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30), np.uint8))
@@ -103,13 +109,36 @@ def test_litert_reads_16_bits_and_sideways_tiffs_as_they_are(tmp_path):
     np.testing.assert_array_equal(litert_restore.read_picture(str(tmp_path / "photo.tif")), upright)
 
 
-def test_litert_writes_jpegs_that_keep_what_was_restored(tmp_path, photos):
-    export_tflite(REDNet(10, filters=4, channels=3), tmp_path / "model.tflite")  # changes nothing
-    files = (tmp_path / "model.tflite", photos / "photo0.png", tmp_path / "out.jpg")
+@pytest.mark.parametrize(("name", "least"), [("out.jpg", 42), ("out.WEBP", 99), ("out.bmp", 99)])
+def test_litert_writes_files_that_keep_what_was_restored(tmp_path, photos, name, least):
+    with Image.open(photos / "photo0.png") as photo:
+        before = np.asarray(photo.convert("RGB"))
+    litert_restore.write_picture(before, str(tmp_path / name))
+    after = np.asarray(Image.open(tmp_path / name).convert("RGB"))
+    assert psnr(before, after, data_range=255) > least
+
+
+def test_litert_names_a_damaged_picture(tmp_path):
+    export_tflite(REDNet(10, filters=4), tmp_path / "model.tflite")
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save(file, "PNG")
+    first, second, *_ = content = file.getvalue().split(b"IDAT")
+    (tmp_path / "photo.png").write_bytes(b"IDAT".join([first, second]) + b"\xffDAT" + b"IDAT".join(content[2:]))
+    files = (tmp_path / name for name in ("model.tflite", "photo.png", "out.png"))
     done = run(EXPORT / "litert" / "restore.py", *files)
-    assert done.returncode == 0, done.stderr
-    before, after = (np.asarray(Image.open(path).convert("RGB"), np.float32) for path in files[1:])
-    assert psnr(before, after, data_range=255) > 42
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_litert_threads_take_turns(tmp_path):
+    model = with_random_weights(REDNet(10, filters=4))
+    export_tflite(model, tmp_path / "model.tflite")
+    runner = litert_restore.Network(tmp_path / "model.tflite", threads=1)
+    images = [np.random.default_rng(i).integers(0, 256, (90 + i, 80 - i), np.uint8) for i in range(32)]
+    with ThreadPoolExecutor(8) as executor:
+        restored = list(executor.map(runner.restore, images))
+    for image, received in zip(images, restored, strict=True):
+        assert np.abs(received.astype(int) - restore(model, image)).max() <= 1
 
 
 def test_litert_restores_pictures_smaller_than_the_file_and_8_bit_ones(tmp_path):

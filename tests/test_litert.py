@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_model import with_random_weights
 from test_tflite import calibration, expected, pixels
 
@@ -52,6 +53,16 @@ def test_takes_pixels_where_the_file_does(model, tmp_path):
     assert restored.dtype == np.float32
     np.testing.assert_allclose(restored, expected(model, image[None])[0], atol=0.06)
     np.testing.assert_allclose(255 * restored, np.rint(255 * restored), atol=1e-3)
+
+
+def test_refuses_16_bits_where_the_file_takes_8(model, tmp_path):
+    export_tflite(model, tmp_path / "model.tflite", quantize="int8", calibration=calibration())
+    network, deep = load_tflite(tmp_path / "model.tflite"), np.full((20, 30), 999, np.uint16)
+    for call in (lambda: restore(network, deep), lambda: upscale(network, Image.fromarray(deep), (40, 60))):
+        with pytest.raises(ValueError, match="8 of these would be lost: .* Received: dtype=uint16"):
+            call()
+    export_tflite(model, tmp_path / "model.tflite", quantize="float16")
+    assert restore(load_tflite(tmp_path / "model.tflite"), deep).dtype == np.uint16
 
 
 def test_converts_a_model(model):

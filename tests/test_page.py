@@ -138,10 +138,55 @@ def test_enlarges(tab, tmp_path, scale):
     assert_same(received[..., :3], upscale(MODELS["luminance"], photo, size), photo.repeat(scale, 0).repeat(scale, 1))
 
 
+def test_enlarges_what_is_transparent_without_a_dark_rim(tab, tmp_path):
+    pixels = np.random.default_rng(0).integers(90, 160, (61, 75, 4), np.uint8)
+    pixels[..., 3] = 255
+    pixels[20:40, 30:60] = 0  # what a canvas makes of hidden colours
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    tab.select_option("#task", "super_resolution")
+    received = restored(tab, tmp_path / "photo.png").astype(float)
+    expected = upscale(MODELS["luminance"], pixels, (122, 150)).astype(float)
+    np.testing.assert_allclose(received[..., 3], expected[..., 3], atol=1)
+    shown = [image[..., :3] * image[..., 3:] / 255 for image in (received, expected)]  # a canvas keeps no more
+    np.testing.assert_allclose(*shown, atol=2)
+
+
+def test_of_two_pictures_the_later_one_is_restored_even_if_it_is_read_first(tab, tmp_path):
+    for name, size in (("large.png", (150, 123)), ("small.png", (97, 100))):
+        Image.new("L", size, 128).save(tmp_path / name)
+    tab.evaluate(
+        """() => {
+            const read = createImageBitmap;
+            self.createImageBitmap = async (file, options) => {
+                if (file.name === "large.png") await new Promise((resolve) => setTimeout(resolve, 2000));
+                return read(file, options);
+            };
+        }"""
+    )
+    tab.set_input_files("#file", tmp_path / "large.png")
+    assert restored(tab, tmp_path / "small.png").shape == (100, 97, 4)
+    tab.wait_for_timeout(2500)
+    api.expect(tab.locator("#message")).to_contain_text("small.png: 97 x 100 pixels", timeout=60_000)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("OffscreenCanvasRenderingContext2D.prototype.getImageData", "or is too large for it."),
+        ("CanvasRenderingContext2D.prototype.putImageData", "Not restored: 97 x 100 pixels are more than this browser"),
+    ],
+)
+def test_a_canvas_that_is_too_large_for_the_browser_is_told(tab, tmp_path, function, words):
+    tab.evaluate(f"() => {{ {function} = () => {{ throw new DOMException('too large', 'InvalidStateError'); }}; }}")
+    tab.set_input_files("#file", _photo(tmp_path))
+    api.expect(tab.locator("#message")).to_contain_text(words, timeout=60_000)
+    assert not tab.is_visible("#progress")
+
+
 def test_a_file_that_is_no_picture(tab, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     tab.set_input_files("#file", tmp_path / "broken.png")
-    api.expect(tab.locator("#message")).to_have_text("broken.png is no picture that this browser can read.")
+    api.expect(tab.locator("#message")).to_contain_text("broken.png is no picture that this browser can read")
     assert restored(tab, _photo(tmp_path)).shape == (100, 97, 4)  # the next one works
 
 

@@ -95,6 +95,18 @@ def test_files_of_every_kind_in_one_batch(exported):
         assert difference.max() <= tolerance(picture, color)
 
 
+def test_refuses_files_of_too_many_pixels_and_the_next_are_restored(tmp_path):
+    export_saved_model(network(), tmp_path / "1", most_pixels=600)
+    signature = tf.saved_model.load(str(tmp_path / "1")).signatures["restore_image_bytes"]
+    fits = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30), np.uint8))
+    for kind in ("PNG", "JPEG"):
+        large = encoded(Image.new("RGB", (31, 20)), kind)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"at most 600 pixels. Received, .*\n?.*\[20 31\]"):
+            signature(image_bytes=tf.constant([encoded(fits), large]))
+    assert len(signature(image_bytes=tf.constant([encoded(fits)]))["restored_bytes"]) == 1
+    signature(image_bytes=tf.constant([encoded(fits.convert("I;16"))]))
+
+
 def test_jpeg_files(exported):
     model, color, directory = exported
     signature = tf.saved_model.load(str(directory)).signatures["restore_image_bytes"]
@@ -177,6 +189,7 @@ def test_warm_up_requests(exported):
     ("directory", "options", "error", "words"),
     [
         ("new", {}, ValueError, "must end in the version, a whole number.*Received: directory=.*new"),
+        ("1", {"most_pixels": 0}, ValueError, "`most_pixels` must be at least 1, or None. Received: most_pixels=0"),
         ("1", {"color": "rgb"}, ValueError, "`color` must be one of .* Received: color='rgb'"),
         ("0", {}, FileExistsError, "is there already: choose a new version"),
     ],

@@ -130,6 +130,19 @@ def test_no_server():
             function([b""], server="localhost:9", timeout=5)
 
 
+def test_an_answer_that_breaks_off():
+    def answer():
+        connection, _ = server.accept()
+        connection.recv(65536)
+        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"outputs"')
+        connection.close()
+
+    with socket.create_server(("localhost", 0)) as server:
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(OSError, match="broke off its answer: IncompleteRead"):
+            client.restore_by_rest([b""], server=f"localhost:{server.getsockname()[1]}", timeout=5)
+
+
 def test_the_program_waits_as_long_as_it_is_told(rest, photos, tmp_path):
     silent = socket.create_server(("localhost", 0))
     command = [sys.executable, str(CLIENT), "--server", f"localhost:{silent.getsockname()[1]}", "--timeout", "0.5"]

@@ -4,9 +4,13 @@
 //
 //     Rednet(context, "red30-fast-denoise-jpeg-color-v1-512x512-float16.tflite", channels = 3, halo = 60).use { it.restore(bitmap) }
 //
+// `Accelerator.GPU` needs "com.google.ai.edge.litert:litert-gpu:2.3.0" as well; without it LiteRT throws.
+//
 // `channels` and `halo` stand in the .json beside the file. A network of one channel restores R, G and B each by itself;
-// one for luminance does not belong here. The photo must be at least 512 pixels wide and high. This file was not compiled
-// where it was written; export/litert/restore.py, which cuts tiles in the same way, and export/c/restore.c are tested.
+// one for luminance does not belong here. The photo must be at least 512 pixels wide and high. Beside it only a tile lies
+// on the heap, so its size is limited by what bitmaps may take. Threads that share a Rednet wait for each other. This
+// file was not compiled where it was written; export/litert/restore.py, which cuts tiles in the same way, and
+// export/c/restore.c are tested.
 package keras.rednet
 
 import android.content.Context
@@ -29,21 +33,20 @@ class Rednet(
     private val inputs = model.createInputBuffers()
     private val outputs = model.createOutputBuffers()
 
+    @Synchronized
     fun restore(photo: Bitmap): Bitmap {
         require(photo.width >= side && photo.height >= side) { "The photo must be at least $side x $side pixels." }
         val (width, height) = photo.width to photo.height
         val hardware = Build.VERSION.SDK_INT >= 26 && photo.config == Bitmap.Config.HARDWARE // as ImageDecoder gives them
         val readable = if (hardware) photo.copy(Bitmap.Config.ARGB_8888, false) else photo
-        val pixels = IntArray(width * height).also { readable.getPixels(it, 0, width, 0, 0, width, height) }
-        val restored = pixels.copyOf()
+        val restored = Bitmap.createBitmap(width, height, Bitmap.Config.ARGB_8888)
+        val tile = IntArray(side * side)
         for (y in spans(height)) for (x in spans(width)) {
-            val tile = IntArray(side * side) { pixels[(y.window + it / side) * width + x.window + it % side] }
-            val done = restoreTile(tile)
-            for (row in y.begin until y.end) for (column in x.begin until x.end) {
-                restored[row * width + column] = done[(row - y.window) * side + column - x.window]
-            }
+            readable.getPixels(tile, 0, side, x.window, y.window, side, side)
+            val kept = (y.begin - y.window) * side + x.begin - x.window
+            restored.setPixels(restoreTile(tile), kept, side, x.begin, y.begin, x.end - x.begin, y.end - y.begin)
         }
-        return Bitmap.createBitmap(restored, width, height, Bitmap.Config.ARGB_8888)
+        return restored
     }
 
     private fun restoreTile(tile: IntArray): IntArray {

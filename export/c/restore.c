@@ -69,12 +69,16 @@ static Picture read_picture(const char *path) {
   return picture;
 }
 
-static void write_picture(const char *path, Picture picture) {
-  FILE *file = fopen(path, "wb");
+static void write_picture(const char *path, Picture picture) { /* whole, or the file that is there stays */
+  char *part = malloc(strlen(path) + sizeof ".part");
+  check(part != NULL, "no memory for a name");
+  FILE *file = fopen(strcat(strcpy(part, path), ".part"), "wb");
   check(file != NULL, "cannot write the restored picture");
   size_t size = (size_t)picture.width * picture.height * picture.channels;
   fprintf(file, "P%c\n%d %d\n255\n", picture.channels == 3 ? '6' : '5', picture.width, picture.height);
-  check(fwrite(picture.pixels, 1, size, file) == size && !fclose(file), "cannot write the restored picture");
+  check(fwrite(picture.pixels, 1, size, file) == size && !fclose(file) && !rename(part, path),
+        "cannot write the restored picture");
+  free(part);
 }
 
 static int find_number(const char *json, const char *name) {

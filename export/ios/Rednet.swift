@@ -6,13 +6,14 @@
 //     let restored = try network.restore(values, width: width, height: height)
 //
 // `channels` and `multiple` stand in the .json beside the file. Large photos must be cut into tiles that overlap by its
-// `halo`, as export/litert/restore.py does. This file was not compiled where it was written; that program and
-// export/c/restore.c, which pads in the same way, are tested.
+// `halo`, as export/litert/restore.py does. Threads that share a Rednet wait for each other. This file was not compiled
+// where it was written; that program and export/c/restore.c, which pads in the same way, are tested.
 import Foundation
 import TensorFlowLite
 
 public final class Rednet {
   private let interpreter: Interpreter
+  private let turn = NSLock() // the interpreter has one place for its image
   private let channels: Int
   private let multiple: Int
 
@@ -38,6 +39,8 @@ public final class Rednet {
         for c in 0..<channels { padded[to + c] = values[from + c] }
       }
     }
+    turn.lock()
+    defer { turn.unlock() }
     try interpreter.resizeInput(at: 0, to: Tensor.Shape([1, paddedHeight, paddedWidth, channels]))
     try interpreter.allocateTensors()
     try interpreter.copy(padded.withUnsafeBufferPointer { Data(buffer: $0) }, toInputAt: 0)

@@ -4,12 +4,16 @@ Needs ai-edge-litert, numpy and pillow, not Keras, TensorFlow or keras_rednet: c
 pictures of 8 bits without transparency and turns them upright; EXIF data and colour profile are not kept.
 
 A file of fixed size restores pictures of any size, in tiles that overlap by the network's reach; so the result is that
-of the whole picture. (A smaller picture is reflected to fill the file's size, which shows at its border, a little.)
+of the whole picture. (A smaller picture is reflected to fill the file's size, which shows at its border, a little. And
+"dynamic" files take their 8-bit steps from each tile, which changes a few gray levels here and there.)
 """
 
 import json
+import os
 import struct
 import sys
+import threading
+import zlib
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -19,12 +23,14 @@ from PIL import Image, ImageOps
 # ITU-R BT.601, studio range, values in [0, 1]: rows are Y, Cb and Cr for R, G and B.
 YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
 OFFSET = np.array([16.0, 128.0, 128.0]) / 255
-JPEG = {"quality": 95, "subsampling": 0}  # or it spoils what was restored; other formats take no notice
+FORMATS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}  # or they spoil what was restored
+BITS_PER_SAMPLE = 258  # a tag of TIFF
+DAMAGED = (SyntaxError, struct.error, zlib.error)  # what Pillow raises, beside OSError, for files that are damaged
 TILE = 512  # pixels of each side, for files of any size
 
 
 class Network:
-    """A TFLite file of keras_rednet.
+    """A TFLite file of keras_rednet. Threads that share one wait for each other.
 
     Args:
         path: of the file.
@@ -34,6 +40,7 @@ class Network:
     def __init__(self, path, threads=2):
         self.metadata = read_metadata(path)
         self.interpreter = Interpreter(str(path), num_threads=threads)
+        self.turn = threading.Lock()  # the interpreter has one place for its image
 
     def restore(self, image):
         """Restores a uint8 picture, [h, w] or [h, w, 1 or 3], and returns it as uint8 of the same shape."""
@@ -65,10 +72,11 @@ class Network:
         return restored
 
     def _run(self, window):
-        runner = self.interpreter.get_signature_runner(self.metadata["signature"])
-        if self.metadata["type"] == "uint8":
-            return runner(image=np.rint(255 * window).astype(np.uint8))["restored"].astype(np.float32) / 255
-        return runner(image=window)["restored"]
+        integers = self.metadata["type"] == "uint8"
+        image = np.rint(255 * window).astype(np.uint8) if integers else window
+        with self.turn:
+            restored = self.interpreter.get_signature_runner(self.metadata["signature"])(image=image)["restored"]
+        return restored.astype(np.float32) / 255 if integers else restored
 
     def _spans(self, side, axis):
         """Cuts an axis: (window to run, part of it to keep, where that belongs), as slices."""
@@ -109,11 +117,20 @@ def read_picture(path):
         header = file.read(25)
         deep = header[1:4] == b"PNG" and header[24:] == b"\x10"  # of 16 bits Pillow would cut off 8
         file.seek(0)
-        picture = ImageOps.exif_transpose(Image.open(file))
+        stored = Image.open(file)
+        deep |= max(getattr(stored, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8
+        picture = ImageOps.exif_transpose(stored)
     if deep or picture.mode[0] in "IF" or "A" in picture.mode or "transparency" in picture.info:
         bits = "16 bits" if deep else f"mode {picture.mode} of Pillow"
         raise ValueError(f"{path}: must have 8 bits and no transparency. Received: {bits}.")
     return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+
+
+def write_picture(pixels, path):
+    """Writes uint8 [h, w] or [h, w, 3] to a file, in the format that its name says."""
+    Image.init()
+    name = Image.EXTENSION.get(os.path.splitext(path)[1].lower())
+    Image.fromarray(pixels).save(path, **FORMATS.get(name, {}))
 
 
 def _reflected(side, padded):
@@ -128,8 +145,8 @@ def main():
         sys.exit(__doc__)
     model, source, target = sys.argv[1:]
     try:
-        Image.fromarray(Network(model).restore(read_picture(source))).save(target, **JPEG)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        write_picture(Network(model).restore(read_picture(source)), target)
+    except (OSError, ValueError, Image.DecompressionBombError, *DAMAGED) as error:
         sys.exit(f"restore.py: {error}")
 
 

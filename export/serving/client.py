@@ -6,6 +6,7 @@ it into a project of your own.
 
 import argparse
 import base64
+import http.client
 import json
 import sys
 import urllib.error
@@ -32,6 +33,8 @@ def restore_by_rest(files, server="localhost:8501", model="denoise", timeout=TIM
             outputs = json.load(response)["outputs"]
     except urllib.error.HTTPError as error:
         raise ValueError(f"{server} refused the request ({error.code}): {error.read().decode()}") from error
+    except http.client.HTTPException as error:
+        raise OSError(f"{server} broke off its answer: {error!r}") from error
     return [base64.b64decode(output["b64"]) for output in outputs]
 
 
@@ -119,7 +122,9 @@ def main(arguments=None):
     server = {"server": options.server} if options.server else {}
     try:
         (restored,) = restore([options.photo.read_bytes()], model=options.model, timeout=options.timeout, **server)
-        options.restored.write_bytes(restored)
+        part = options.restored.with_name(f"{options.restored.name}.part")
+        part.write_bytes(restored)  # whole, or the file that is there stays
+        part.replace(options.restored)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"client.py: {error}")
 

@@ -1,8 +1,9 @@
 // The page: takes a photo, has the worker restore it, shows both.
 
 const $ = (id) => document.getElementById(id);
-const PIXELS = 2 ** 28; // more than this no browser's canvas holds
+const PIXELS = 2 ** 28; // more than this no browser's canvas holds, and some hold less
 let photo = null; // {name, width, height, bytes}
+let latest = 0; // how many files were taken
 let worker = null;
 let busy = false;
 
@@ -51,19 +52,26 @@ $("save").addEventListener("click", async () => {
 
 async function take(file) {
   if (!file) return;
-  let bitmap;
+  const turn = ++latest;
+  let read;
   try {
-    bitmap = await createImageBitmap(file, { premultiplyAlpha: "none" });
+    read = await pixels(file);
   } catch {
-    say(`${file.name} is no picture that this browser can read.`);
+    if (turn === latest) say(`${file.name} is no picture that this browser can read, or is too large for it.`);
     return;
   }
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  const context = canvas.getContext("2d");
+  if (turn !== latest) return; // another was taken meanwhile
+  photo = { name: file.name, ...read };
+  restore();
+}
+
+async function pixels(file) {
+  const bitmap = await createImageBitmap(file, { premultiplyAlpha: "none" });
+  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
   context.drawImage(bitmap, 0, 0);
   const { width, height, data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
-  photo = { name: file.name, width, height, bytes: data };
-  restore();
+  bitmap.close();
+  return { width, height, bytes: data };
 }
 
 function restore() {
@@ -105,9 +113,14 @@ function progress(tile, tiles) {
 function show({ width, height, before, after }) {
   busy = false;
   idle();
-  for (const [id, bytes] of [["before", before], ["after", after]]) {
-    Object.assign($(id), { width, height });
-    $(id).getContext("2d").putImageData(new ImageData(bytes, width, height), 0, 0);
+  try {
+    for (const [id, bytes] of [["before", before], ["after", after]]) {
+      Object.assign($(id), { width, height });
+      $(id).getContext("2d").putImageData(new ImageData(bytes, width, height), 0, 0);
+    }
+  } catch {
+    fail(`${width} x ${height} pixels are more than this browser can show.`);
+    return;
   }
   $("pictures").hidden = $("save").hidden = false;
   say(`${photo.name}: ${width} x ${height} pixels. Left of the line as it was, right of it restored.`);

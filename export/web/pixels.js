@@ -8,6 +8,7 @@ const YCBCR = [
 ].map((row) => row.map((value) => value / 255));
 const OFFSET = [16, 128, 128].map((value) => value / 255);
 const RGB = inverse(YCBCR);
+const VISIBLE = 1 / 512; // of alpha: half a step of 8 bits
 
 /** An image of float planes. */
 export class Planes {
@@ -43,6 +44,25 @@ export class Planes {
     }
     return true;
   }
+}
+
+/** Enlarges RGB and alpha; colours count by their alpha, or what it hides would colour the edges of what it shows. */
+export function enlargeRgba(rgb, alpha, width, height) {
+  const larger = enlarge(alpha, width, height);
+  const enlarged = enlarge(rgb, width, height);
+  if (alpha.values.every((value) => value === 1)) return [enlarged, larger];
+  const weighted = enlarge(weightedBy(alpha, rgb), width, height);
+  for (let i = 0; i < larger.values.length; i++) {
+    if (larger.values[i] <= VISIBLE) continue;
+    for (let j = 3 * i; j < 3 * i + 3; j++) enlarged.values[j] = weighted.values[j] / larger.values[i];
+  }
+  return [enlarged, larger];
+}
+
+function weightedBy(alpha, rgb) {
+  const weighted = new Planes(rgb.width, rgb.height, 3);
+  for (let i = 0; i < rgb.values.length; i++) weighted.values[i] = rgb.values[i] * alpha.values[Math.floor(i / 3)];
+  return weighted;
 }
 
 /** Returns RGBA bytes of RGB planes and an alpha plane. */

@@ -4,7 +4,7 @@
 
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 import { Network } from "./network.js";
-import { enlarge, Planes, rgbToYcbcr, toRgba, ycbcrToRgb } from "./pixels.js";
+import { enlargeRgba, Planes, rgbToYcbcr, toRgba, ycbcrToRgb } from "./pixels.js";
 
 const networks = new Map(); // compiled, by file and accelerator
 let runtime;
@@ -23,7 +23,7 @@ async function restore({ task, scale, precision, accelerator, width, height, byt
   let alpha = Planes.fromRgba(width, height, bytes, 3, 4);
   if (task === "super_resolution") {
     [width, height] = [scale * width, scale * height];
-    [rgb, alpha] = [enlarge(rgb, width, height), enlarge(alpha, width, height)];
+    [rgb, alpha] = enlargeRgba(rgb, alpha, width, height);
   }
   const gray = task === "denoise" && rgb.isGray();
   const network = await load(await choose(task, gray ? ["gray"] : ["rgb", "luminance", "gray"], precision), accelerator);
