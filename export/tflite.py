@@ -6,7 +6,7 @@ The folder holds clean images, which are corrupted to calibrate 8-bit files; no 
     NAME-512x512-float16.tflite, NAME-512x512-int8.tflite                              browsers and GPU delegates
 
 and beside each the JSON that stands in it. `python -m export.parity` then scores them. Networks for deblurring get no
-8-bit files.
+8-bit files, and denoisers no dynamic ones.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_rednet import dataset, weights
-from keras_rednet.tflite import EIGHT_BITS, export_tflite, stands_8_bits
+from keras_rednet.tflite import export_tflite, stands
 from recipes import train
 from recipes.evaluate import network
 from recipes.recipe import stem
@@ -54,7 +54,7 @@ def build(name, images, out, kinds=tuple(KINDS)):
     paths = []
     for kind in kinds:
         options = dict(KINDS[kind])
-        if options.get("quantize") in EIGHT_BITS and not stands_8_bits(recipe.task):
+        if not stands(recipe.task, options.get("quantize")):
             continue
         if options.get("quantize") == "int8":
             options["calibration"] = samples(recipe, images)

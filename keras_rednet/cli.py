@@ -122,7 +122,7 @@ def _add_restoring(commands, name, task, description):
         "--engine",
         choices=ENGINES,
         default="keras",
-        help="litert: 8-bit weights, but for deblurring; faster on a processor, a little less exact",
+        help="litert: upscales, deblocks and inpaints in 8 bits, faster on a processor and a little less exact",
     )
     command.add_argument("--orientations", type=int, choices=(1, 8), default=1, help="8: slower, slightly better")
     command.add_argument(
@@ -166,7 +166,7 @@ def _restore(options):
         from keras_rednet import photos
 
     jobs = photos.jobs(options.photos, options.output)
-    left = [job for job in jobs if not (options.resume and job[1].exists())]
+    left = [job for job in jobs if not (options.resume and job[1].is_file())]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are there already", flush=True)
     failures = _restore_files(left, photos.Restorer(work(options)))
@@ -253,13 +253,13 @@ def _write_export(options, tflite):
         color = photos.COLORS.get(recipe["task"], "channels")
         export_saved_model(network, options.output, color=color, most_pixels=options.most_pixels)
     else:
-        from keras_rednet.tflite import EIGHT_BITS, export_tflite, stands_8_bits
+        from keras_rednet.tflite import export_tflite, stands
         from keras_rednet.weights import versioned
 
-        if options.quantize in EIGHT_BITS and not stands_8_bits(recipe["task"]):
+        if not stands(recipe["task"], options.quantize):
             raise ValueError(
-                f"In 8 bits a network to {recipe['task']} spoils what is sharp already: use --quantize float16, or "
-                f"none. Received: --quantize {options.quantize}."
+                f"Where detail is sharp, 8 bits are too few for a network to {recipe['task']}: use --quantize float16, "
+                f"or none. Received: --quantize {options.quantize}."
             )
         about = {key: recipe[key] for key in ("task", "level", "color")}
         name = options.weights if options.weights.endswith(".npz") else versioned(options.weights)

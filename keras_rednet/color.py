@@ -7,10 +7,16 @@ import numpy as np
 
 CHANNELS = {"gray": 1, "luminance": 1, "rgb": 3}  # of the images that networks restore, by kind
 OTHER_SPACES = ("CMYK", "LAB")  # modes of Pillow: their ICC profile is not that of the RGB they become
+PHOTOMETRIC = 0x0106  # a tag of TIFF: 0 where white is zero
 
 # Rows: Y, Cb, Cr for RGB in [0, 1], in 8-bit steps (ITU-R BT.601).
 YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
 OFFSET = np.array([16.0, 128.0, 128.0]) / 255
+
+
+def inverts_16_bits(file):
+    """Tells whether an open PIL image holds 16-bit gray whose white is zero: Pillow inverts 8 bits only."""
+    return file.format == "TIFF" and file.mode.startswith("I;16") and file.tag_v2.get(PHOTOMETRIC) == 0
 
 
 def rgb_to_ycbcr(rgb):

@@ -8,6 +8,7 @@ was never interrupted, on any number of workers.
 import dataclasses
 import io
 import math
+import os
 import warnings
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from PIL import Image
 
 from keras_rednet import color as colors
 from keras_rednet import geometry
+from keras_rednet.weights import is_part
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 BICUBIC = Image.Resampling.BICUBIC
@@ -50,7 +52,7 @@ def list_images(folder):
         ValueError: there is no such folder, or no image in it.
     """
     folder = Path(folder)
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not is_part(p))
     if not paths:
         raise ValueError(f"`folder` must hold images ({', '.join(SUFFIXES)}). Received: folder={str(folder)!r}.")
     return paths
@@ -62,7 +64,7 @@ def from_files(paths):
     Raises:
         ValueError: the list is empty.
     """
-    paths = [str(path) for path in paths]
+    paths = [os.fsencode(path) for path in paths]  # of any encoding
     if not paths:
         raise ValueError("`paths` must name at least one image. Received: an empty list.")
     name = f"{len(paths)} files"
@@ -153,7 +155,8 @@ def read_image(file, *, color="rgb"):
         if image.mode == "F":
             raise ValueError("an image of floating-point values, whose range is not known; save it with 8 or 16 bits")
         if image.mode.startswith("I"):  # 16-bit gray: Pillow's own conversion would clip it at 255
-            image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+            values = np.rint(np.asarray(image) / 257).astype(np.uint8)
+            image = Image.fromarray(255 - values if colors.inverts_16_bits(image) else values)
         gray = color == "gray" or (color == "luminance" and image.mode in ("1", "L", "LA"))
         pixels = np.asarray(image.convert("L" if gray else "RGB"))
     if gray:
@@ -333,7 +336,7 @@ def _resized(image, factor, smallest):  # uint8 [h, w, c]
 
 
 def _path_or_bytes(file):
-    return file if len(file) > 4096 or b"\0" in file else file.decode()  # no path is that long or holds a NUL
+    return file if len(file) > 4096 or b"\0" in file else os.fsdecode(file)  # no path is that long or holds a NUL
 
 
 def _orient_randomly(patch, seed):  # [size, size, c]

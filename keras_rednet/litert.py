@@ -24,7 +24,7 @@ def load_tflite(path, *, threads=None):
 
     Args:
         path: of a file that `export_tflite` wrote for images of any size. Those of int8 round floats to 8 bits.
-        threads: how many processor threads it uses; all there are by default.
+        threads: how many processor threads it uses; by default as many as TF_NUM_INTRAOP_THREADS says, or all.
 
     Returns:
         Deployed: what `restore` takes in place of a model.
@@ -73,6 +73,7 @@ def to_litert(model, *, quantize="dynamic", threads=None):
 def _deployed(content, metadata, threads):
     from ai_edge_litert.interpreter import Interpreter
 
+    threads = threads or int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0))  # Keras' engine goes by that
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     interpreter = Interpreter(model_content=content, num_threads=threads or processors)
     interpreter.allocate_tensors()

@@ -75,7 +75,7 @@ class Restorer:
 
     def restore_file(self, source, target):
         """Restores one picture file, or raises one of FAILURES."""
-        self._write(target, self._restored(self._read(source, target)))
+        write_picture(target, self._restored(self._read(source, target)))
 
     def restore_files(self, jobs, report):
         """Restores picture files, while a thread of its own reads the next one and another writes the last one.
@@ -88,7 +88,7 @@ class Restorer:
         def finish(job, restored, error, seconds):
             if error is None:
                 try:
-                    self._write(job[1], restored)
+                    write_picture(job[1], restored)
                 except FAILURES as failure:
                     error = failure
             report(*job, seconds, error)
@@ -108,12 +108,15 @@ class Restorer:
                 last.result()
 
     def _read(self, source, target):
-        if target.exists() and not self.work.overwrite:
-            raise ValueError(f"{target} is there already: add --overwrite to replace it, or --resume to leave it.")
         if source.exists() and not source.is_file():
             raise ValueError(f"{source}: {'a folder that cannot be read' if source.is_dir() else 'not a file'}.")
+        if target.is_file() and not self.work.overwrite:
+            raise ValueError(f"{target} is there already: add --overwrite to replace it, or --resume to leave it.")
         picture = read_picture(source)
         check_format(target, picture.image)  # before the work, not after it
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(target.parent, os.W_OK):
+            raise PermissionError(f"{target.parent} cannot be written to: choose another folder.")
         return picture
 
     def _restored(self, picture):
@@ -127,10 +130,6 @@ class Restorer:
         height, width = image.shape[:2] if hasattr(image, "shape") else image.size[::-1]
         size = work.size or (round(work.scale * height), round(work.scale * width))
         return dataclasses.replace(picture, image=upscale(network, image, size, **how))
-
-    def _write(self, target, picture):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(target, picture)
 
     def _network(self, channels, lossy):
         work, level = self.work, self.work.level
@@ -165,9 +164,9 @@ class Restorer:
         if self.work.engine == "keras":
             return model
         from keras_rednet.litert import to_litert
-        from keras_rednet.tflite import stands_8_bits
+        from keras_rednet.tflite import stands
 
-        return to_litert(model, quantize="dynamic" if stands_8_bits(self.work.task) else None)
+        return to_litert(model, quantize="dynamic" if stands(self.work.task, "dynamic") else None)
 
 
 def _one_ahead(executor, function, items):
@@ -236,6 +235,6 @@ def _pictures(folder, output):
     unreadable = []
     walk = os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename)))
     files = [Path(parent) / name for parent, _, names in walk for name in names]
-    found = unreadable + [path for path in files if path.suffix.lower() in SAVE_OPTIONS]
+    found = unreadable + [path for path in files if path.suffix.lower() in SAVE_OPTIONS and not weights.is_part(path)]
     inside = output.resolve().is_relative_to(folder.resolve()) and output.resolve() != folder.resolve()
     return sorted(path for path in found if not (inside and path.resolve().is_relative_to(output.resolve())))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from keras_rednet.color import OTHER_SPACES
+from keras_rednet.color import OTHER_SPACES, inverts_16_bits
 from keras_rednet.weights import written_whole
 
 SAVE_OPTIONS = {
@@ -23,7 +23,7 @@ SAVE_OPTIONS = {
     ".tiff": {"format": "TIFF", "compression": "raw"},
     ".webp": {"format": "WEBP", "quality": 95},  # of what was lossy; of the rest lossless, as it halves colour's size
 }
-ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106  # tags
+ORIENTATION = 0x0112  # a tag
 # What may be said of a picture itself: title, camera, resolution, program, times, artist, copyright, stars, and what
 # Windows adds. The other tags say how pixels were stored, in which a TIFF that is written would believe them.
 DESCRIPTIVE_TAGS = {
@@ -63,6 +63,10 @@ class Picture:
     lossy: bool = False
 
 
+class UnkeptError(ValueError):
+    """A sound picture that could not be kept as it is."""
+
+
 def read_picture(path):
     """Reads a picture file, turned the right way up; the EXIF orientation is then 1.
 
@@ -73,8 +77,12 @@ def read_picture(path):
     try:
         with Path(path).open("rb") as raw, Image.open(raw) as file:  # of a path, Pillow maps sideways TIFFs askew
             depth16 = _is_16_bit_color(file, path)
+            if file.mode == "F" and not -1 <= file.getextrema()[0] <= file.getextrema()[1] <= 2:
+                lowest, highest = file.getextrema()
+                found = f"{lowest:g} to {highest:g}"
+                raise UnkeptError(f"its values must lie in [0, 1], and are {found}; divide them first")
             if (depth16 or file.mode.startswith("I")) and "transparency" in file.info:
-                raise ValueError("16 bits with a transparent colour; save it as 16-bit RGBA")
+                raise UnkeptError("16 bits with a transparent colour; save it as 16-bit RGBA")
             file.load()
             exif = file.getexif()
             orientation = exif.get(ORIENTATION, 1)
@@ -82,13 +90,15 @@ def read_picture(path):
             image.info.pop("exif", None)  # it tells the orientation that the file had
             profile = file.info.get("icc_profile") if file.mode not in OTHER_SPACES else None
             lossy = file.format in ("JPEG", "MPO") or (file.format == "WEBP" and not _is_lossless_webp(raw))
-            inverted = file.format == "TIFF" and file.mode.startswith("I;16") and file.tag_v2.get(PHOTOMETRIC) == 0
+            inverted = inverts_16_bits(file)
             several = getattr(file, "n_frames", 1) > 1 and file.format != "MPO"  # phones' MPO: a JPEG and more
+    except UnkeptError as error:
+        raise ValueError(f"{path}: {error}.") from None
     except UnidentifiedImageError:
         raise ValueError(f"{path}: not a picture that Pillow can read.") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too large to be safe. {error}") from None
-    except (OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:
+    except (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error, zlib.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(f"{path}: damaged. {error}") from None
@@ -168,12 +178,12 @@ def _is_16_bit_color(file, path):
             header = raw.read(26)
         depth, color_type = header[24:26]  # of IHDR
         if depth == 16 and color_type == 4:
-            raise ValueError("16-bit gray with transparency would lose its depth; save it as 16-bit RGBA")
+            raise UnkeptError("16-bit gray with transparency would lose its depth; save it as 16-bit RGBA")
         return depth == 16 and color_type in (2, 6)  # RGB or RGBA
     if file.format == "TIFF":
         bits = file.tag_v2.get(258, (8,))  # BitsPerSample
         if len(bits) >= 3 and max(bits) > 8:
-            raise ValueError("16-bit colour TIFF would lose its depth; save it as 16-bit PNG")
+            raise UnkeptError("16-bit colour TIFF would lose its depth; save it as 16-bit PNG")
     return False
 
 
@@ -214,9 +224,18 @@ def _upright(pixels, orientation):
     return np.ascontiguousarray(pixels)
 
 
-def _decode_png16(path):
-    import tensorflow as tf  # Pillow reads 16-bit colour as 8-bit
+def _tensorflow():
+    """Returns TensorFlow, for 16-bit colour, which Pillow reads as 8-bit."""
+    import tensorflow as tf
 
+    from keras_rednet.dataset import keep_tensorflow_off_gpus
+
+    keep_tensorflow_off_gpus()
+    return tf
+
+
+def _decode_png16(path):
+    tf = _tensorflow()
     try:
         return tf.io.decode_png(Path(path).read_bytes(), dtype=tf.uint16).numpy()
     except tf.errors.OpError as error:
@@ -224,8 +243,7 @@ def _decode_png16(path):
 
 
 def _encode_png16(pixels, metadata):
-    import tensorflow as tf
-
+    tf = _tensorflow()
     encoded = tf.io.encode_png(pixels).numpy()
     header_end = len(PNG_SIGNATURE) + 25  # IHDR: length, type, 13 bytes, checksum
     chunks = b""

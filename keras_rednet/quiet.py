@@ -11,7 +11,11 @@ def quiet_libraries():
 
     What Python writes to `sys.stderr` still gets there.
     """
-    terminal, python_side = os.dup(2), sys.stderr
+    try:
+        terminal, python_side = os.dup(2), sys.stderr
+    except OSError:  # closed, as some services start their programs
+        yield
+        return
     try:
         if python_side is sys.__stderr__:
             sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1)

@@ -24,6 +24,7 @@ from keras_rednet.weights import written_whole
 
 EIGHT_BITS = ("dynamic", "int8")
 QUANTIZE = (None, "float16", *EIGHT_BITS)
+UNFIT = {"deblur": EIGHT_BITS, "denoise": ("dynamic",)}
 METADATA = "keras_rednet"
 OPERATORS = {"CONV_2D", "ADD", "PAD", "DEPTH_TO_SPACE", "RELU", "MINIMUM", "QUANTIZE", "DEQUANTIZE"}
 LARGEST = 256  # pixels of a calibration image
@@ -31,12 +32,14 @@ COVERED = 99.99  # percent of its values lie within the 8-bit range of a feature
 VALUES = 2_000_000  # of a feature map, from which its range is taken
 
 
-def stands_8_bits(task):
-    """Tells whether the shipped networks of a task are right in 8 bits.
+def stands(task, quantize):
+    """Tells whether the shipped networks of a task are right in a precision, `quantize` of `export_tflite`.
 
-    Those for deblurring are not: where a picture is sharp, their feature maps go too far (recipes/bound.py).
+    Those for deblurring are not in 8 bits: where a picture is sharp, their feature maps go too far (recipes/bound.py).
+    Denoisers answer hard detail of single pixels, stars or letters, with values far above all others. The steps of
+    "dynamic" span what a feature map holds, so noise would stay in the sky around; those of "int8" are calibrated.
     """
-    return task != "deblur"
+    return quantize not in UNFIT.get(task, ())
 
 
 def export_tflite(model, path, *, quantize=None, calibration=None, size=None, metadata=None):

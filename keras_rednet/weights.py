@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 PRETRAINED = Path(__file__).parent / "pretrained"
+PART = ".part-"  # how the name of an unfinished file begins
 RECORD_KEYS = ("recipe", "commit", "training_images", "validation_images", "patches", "validation_psnr")
 
 
@@ -151,7 +152,7 @@ def written_whole(path):
     path = Path(path)
     _remove_parts(path.parent)
     name = zlib.crc32(os.fsencode(path.name))  # the name itself may be as long as a name can be
-    temporary = path.with_name(f".part-{os.getpid()}-{_machine()}-{name:08x}{path.suffix}")
+    temporary = path.with_name(f"{PART}{os.getpid()}-{_machine()}-{name:08x}{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -159,6 +160,11 @@ def written_whole(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_part(path):
+    """Tells whether a file is one that `written_whole` has not finished."""
+    return path.name.startswith(PART)
 
 
 @functools.cache
@@ -170,7 +176,7 @@ def _machine():
 
 @functools.cache  # a folder may hold millions of files
 def _remove_parts(folder):
-    for part in folder.glob(f".part-*-{_machine()}-*"):
+    for part in folder.glob(f"{PART}*-{_machine()}-*"):
         if not _is_running(part.name.split("-")[1]):
             part.unlink(missing_ok=True)
 

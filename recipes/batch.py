@@ -36,7 +36,7 @@ def _restorer(work):
 def attempt(work, source, target):
     """Restores a file; returns an empty text, or what went wrong."""
     try:
-        if not target.exists():
+        if not target.is_file():
             _restorer(work).restore_file(source, target)
         return ""
     except photos.FAILURES as error:
@@ -45,8 +45,15 @@ def attempt(work, source, target):
 
 def _restore_batch(batch, work, threads, attempt):
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    _share_gpus()
     jobs = zip(batch["source"], batch["target"], strict=True)
     return {**batch, "error": [attempt(work, Path(source), Path(target)) for source, target in jobs]}
+
+
+def _share_gpus():
+    """Lets TensorFlow and JAX take a GPU's memory as they need it, not all at their start: others want some, too."""
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=attempt, report=lambda source: None):
@@ -64,7 +71,7 @@ def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=a
     Returns:
         {source path: reason} of those that are not restored.
     """
-    reasons, left = {}, [job for job in jobs if not job[1].exists()]
+    reasons, left = {}, [job for job in jobs if not job[1].is_file()]
     size = max(1, min(BATCH, len(left) // (ROUNDS * workers)))
     for number in range(attempts):
         how = {"work": work, "threads": threads, "attempt": attempt}
@@ -72,7 +79,7 @@ def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=a
             if error:
                 reasons[source] = error
             report(source)
-        left = [(source, target) for source, target in left if not target.exists() and str(source) not in reasons]
+        left = [(source, target) for source, target in left if not target.is_file() and str(source) not in reasons]
         if not left:
             break
     return reasons | {str(source): f"its process died, {attempts} times" for source, _ in left}
@@ -138,6 +145,7 @@ def main(arguments=None):
         parser.error("--overwrite would restore everything anew after each interruption: choose another --output")
     if command.weights and command.weights.endswith((".npz", ".tflite")):
         command.weights = os.path.abspath(command.weights)  # processes of other machines work in other folders
+    _share_gpus()
     try:
         jobs = list_jobs(command.photos, command.output)
         photos.Restorer(cli.work(command))  # says at once which weights are not there
@@ -182,11 +190,12 @@ def _progress(total, seconds=10):
 
 def _reconcile(jobs, dead, output, seconds):
     output.mkdir(parents=True, exist_ok=True)
-    with written_whole(output / DEAD_LETTERS) as path, path.open("w", newline="") as file:
+    how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}  # names may be in no encoding
+    with written_whole(output / DEAD_LETTERS) as path, path.open("w", **how) as file:
         writer = csv.writer(file)
         writer.writerow(["picture", "reason"])
         writer.writerows(sorted(dead.items()))
-    there = sum(target.exists() for _, target in jobs)
+    there = sum(target.is_file() for _, target in jobs)
     print(f"{len(jobs)} inputs = {there} outputs + {len(dead)} dead letters, {seconds:.0f} s")
     if there + len(dead) != len(jobs):
         print("rednet: the numbers differ; run the same command again", file=sys.stderr)

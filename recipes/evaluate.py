@@ -183,10 +183,12 @@ def print_scores(task, folder, *, channels, orientations):
     """
     dataset.keep_tensorflow_off_gpus()
     channels = channels or TASK_CHANNELS[task]
-    paths = dataset.usable(dataset.list_images(folder), patch_size=SSIM_WINDOW)
     experiments = [run for run in EXPERIMENTS if (run.task, run.channels) == (task, channels)]
     if not experiments:
         raise ValueError(f"`channels` of {task} must be {TASK_CHANNELS[task]}. Received: channels={channels}.")
+    protocols = [experiment.protocols[-1] for experiment in experiments]
+    least = max(SSIM_WINDOW + 2 * protocol.shave + protocol.multiple - 1 for protocol in protocols)
+    paths = dataset.usable(dataset.list_images(folder), patch_size=least)
     for experiment in experiments:
         protocol = dataclasses.replace(experiment.protocols[-1], orientations=orientations)
         name = taken(experiment)

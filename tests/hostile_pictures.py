@@ -65,6 +65,9 @@ def refused():
     frames = [Image.new("RGB", SIDES, color) for color in ("red", "blue")]
     pages = io.BytesIO()
     frames[0].save(pages, "TIFF", save_all=True, append_images=frames[1:])
+    compression = struct.pack("<HHI", 259, 3, 1)  # a tag of a page; what follows is its value
+    first, second, third = pages.getvalue().split(compression)
+    unknown = compression.join([first, second, struct.pack("<H", 9999) + third[2:]])
     animation = io.BytesIO()
     frames[0].save(animation, "WEBP", save_all=True, append_images=frames[1:])
     assert len(list(ImageSequence.Iterator(Image.open(animation)))) == 2
@@ -74,9 +77,11 @@ def refused():
         "zeros.jpg": (bytes(1000), "not a picture"),
         "text.png": (b"this is no picture", "not a picture"),
         "pages.tif": (pages.getvalue(), "several pages"),
+        "unknown-page.tif": (unknown, "damaged"),
+        "float255.tif": (_saved(Image.new("F", SIDES, 200), "x.tif"), "must lie in [0, 1], and are 200 to 200"),
         "moving.webp": (animation.getvalue(), "animation"),
         "bomb.png": (_png(bomb), "too large to be safe"),
-        "la16.png": (_png(struct.pack(">IIBBBBB", 2, 2, 16, 4, 0, 0, 0), bytes(18)), "would lose its depth"),
+        "la16.png": (_png(struct.pack(">IIBBBBB", 2, 2, 16, 4, 0, 0, 0), bytes(18)), ".png: 16-bit gray with transp"),
     }
     for name in ("rgb.png", "rgb.jpg", "rgb.tiff", "rgb.webp", "rgb.bmp", "rgb16.png"):
         files[f"half-{name}"] = whole[name][: len(whole[name]) // 2], "damaged"

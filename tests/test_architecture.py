@@ -26,7 +26,7 @@ LEVELS = {
     "keras_rednet.dataset": 4,
     "keras_rednet.restoration": 4,
     "keras_rednet.evaluation": 4,
-    "keras_rednet.pictures": 4,
+    "keras_rednet.pictures": 5,
     "keras_rednet.saved_model": 4,
     "keras_rednet.tflite": 5,
     "keras_rednet.litert": 6,

@@ -44,6 +44,20 @@ def test_a_process_without_the_weights_says_so(photos, tmp_path):
     assert "none.npz" in batch.attempt(work, photos / "photo0.png", tmp_path / "out.png")
 
 
+def test_names_in_no_encoding_are_dead_letters_too(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    assert batch._reconcile([(tmp_path / name, tmp_path / "out" / name)], {name: "damaged"}, tmp_path / "out", 1.0) == 1
+    assert r"caf\udce9.png,damaged" in (tmp_path / "out" / batch.DEAD_LETTERS).read_text()
+
+
+def test_a_folder_is_no_output(photos, tmp_path, capsys):
+    """What a folder that cannot be read would become may be there from an earlier run."""
+    (tmp_path / "out" / "sub").mkdir(parents=True)
+    assert "a folder that cannot be read" in batch.attempt(Work("denoise"), photos, tmp_path / "out" / "sub")
+    assert batch._reconcile([(photos, tmp_path / "out" / "sub")], {}, tmp_path, 1.0) == 2
+    assert "1 inputs = 0 outputs + 0 dead letters" in capsys.readouterr().out
+
+
 def test_says_what_to_install(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SystemExit) as end:

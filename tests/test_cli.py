@@ -166,6 +166,24 @@ def test_a_name_in_no_encoding_stops_nothing(denoise, photos, tmp_path, capsys):
     assert r"caf\udce9.png -> " in capsys.readouterr().out
 
 
+def test_what_cannot_be_written_is_told_before_the_work(denoise, photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("keras_rednet.photos.restore", lambda *arguments, **options: pytest.fail("restored in vain"))
+    (tmp_path / "blocked").touch()
+    assert denoise(photos, "-o", tmp_path / "blocked" / "out") == 1
+    assert capsys.readouterr().err.count("Not a directory") == 6
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert denoise(photos, "-o", tmp_path / "out") == 1
+    assert capsys.readouterr().err.count("out cannot be written to: choose another folder.") == 6
+
+
+def test_a_folder_that_cannot_be_read_is_never_there_already(denoise, photos, tmp_path, monkeypatch, capsys):
+    for folder in ("in/sub", "out/sub"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.setattr("keras_rednet.photos._pictures", lambda folder, output: [folder / "sub"])
+    assert denoise(tmp_path / "in", "-o", tmp_path / "out", "--resume") == 1
+    assert "in/sub: a folder that cannot be read" in capsys.readouterr().err
+
+
 def test_odd_names_and_what_is_no_file(denoise, photos, tmp_path, capsys):
     folder = tmp_path / "in"
     (folder / "folder.png").mkdir(parents=True)
@@ -347,9 +365,16 @@ def test_an_exported_file_names_the_version_of_its_weights(tmp_path):
     assert named.startswith("red10-fast-denoise-blind-gray-v")
 
 
-@pytest.mark.parametrize("quantize", ["dynamic", "int8"])
-def test_exports_no_8_bit_file_to_deblur(photos, tmp_path, quantize, capsys):
-    run = ["export", "red30-fast-deblur-motion-color", "-o", str(tmp_path / "model.tflite"), "--quantize", quantize]
+@pytest.mark.parametrize(
+    ("name", "quantize"),
+    [
+        ("red30-fast-deblur-motion-color", "dynamic"),
+        ("red30-fast-deblur-motion-color", "int8"),
+        ("red30-fast-denoise-blind-gray", "dynamic"),
+    ],
+)
+def test_exports_no_8_bit_file_where_8_bits_are_too_few(photos, tmp_path, name, quantize, capsys):
+    run = ["export", name, "-o", str(tmp_path / "model.tflite"), "--quantize", quantize]
     assert main([*run, *(["--calibration", str(photos)] if quantize == "int8" else [])]) == 2
     assert f"use --quantize float16, or none. Received: --quantize {quantize}" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -527,6 +552,14 @@ def test_evaluate_scores_the_shipped_network(photos, tmp_path, capsys):
         assert "6 images, Protocol(color='gray'" in line
         noisy, restored = (float(part.split("/")[0]) for part in line.split(": ")[1].split("->"))
         assert restored > noisy + 3
+
+
+def test_evaluate_leaves_out_what_is_too_small_for_one_of_its_scales(photos, tmp_path, capsys):
+    shutil.copy(photos / "photo0.png", tmp_path)
+    Image.new("L", (64, 16)).save(tmp_path / "small.png")
+    with pytest.warns(UserWarning, match=r"Left out 1 files .*small.png \(16x64 pixels"):
+        assert main(["evaluate", "super_resolution", "--data", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("1 images") == 3
 
 
 @pytest.mark.parametrize(

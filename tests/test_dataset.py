@@ -1,13 +1,17 @@
 import hashlib
+import os
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tifffile
 from PIL import Image
 
 from keras_rednet import dataset
 from keras_rednet.color import luminance
 from keras_rednet.corruptions import GaussianNoise
+from keras_rednet.photos import jobs
 
 
 def patches(photos, *, epoch=0, **changes):
@@ -251,6 +255,35 @@ def test_reads_every_kind(tmp_path, mode):
 def test_16_bit_gray_is_scaled_not_clipped(tmp_path):
     Image.fromarray(np.array([[0, 257, 30_000, 65_535]], "uint16")).save(tmp_path / "deep.png")
     assert dataset.read_image(tmp_path / "deep.png", color="gray").ravel().tolist() == [0, 1, 117, 255]
+
+
+def test_16_bit_gray_whose_white_is_zero_is_turned_over(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((9, 8), 257 * 5, np.uint16), photometric="miniswhite")
+    assert (dataset.read_image(tmp_path / "a.tif") == 250).all()
+
+
+def test_files_of_names_in_no_encoding(photos, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    shutil.copy(photos / "photo0.png", path)
+    assert dataset.list_images(tmp_path) == [path]
+    patches = dataset.training_patches(
+        dataset.from_files([path]),
+        lambda clean, seed: clean,
+        color="gray",
+        patch_size=16,
+        patches_per_image=2,
+        batch_size=2,
+        epoch=tf.Variable(0, dtype=tf.int64),
+        seed=0,
+    )
+    assert len(list(patches)) == 1
+
+
+def test_unfinished_files_are_no_images(photos, tmp_path):
+    for name in ("a.png", ".part-1-deadbeef-0000.png"):
+        shutil.copy(photos / "photo0.png", tmp_path / name)
+    assert dataset.list_images(tmp_path) == [tmp_path / "a.png"]
+    assert [source.name for source, _ in jobs([tmp_path], str(tmp_path / "out"))] == ["a.png"]
 
 
 def test_floating_point_values_are_refused(tmp_path):

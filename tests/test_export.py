@@ -255,7 +255,7 @@ def shipped(photos, tmp_path, monkeypatch):
 
 def test_builds_and_scores_files(shipped, photos, tmp_path, monkeypatch):
     images = sorted(photos.iterdir())
-    paths = tflite.build(NAME, images, tmp_path / "dist", kinds=("float32", "dynamic", "int8"))
+    paths = tflite.build(NAME, images, tmp_path / "dist", kinds=("float32", "float16", "int8"))
     metadata = json.loads(paths[0].with_suffix(".json").read_text())
     assert {"task": "denoise", "weights": NAME, "color": "gray"}.items() <= metadata.items()
     rows = {row["precision"]: row for row in parity.parity(tmp_path / "dist", shipped)}
@@ -270,14 +270,14 @@ def test_builds_and_scores_files(shipped, photos, tmp_path, monkeypatch):
         assert len(list(csv.DictReader(file))) == 3
 
 
-def test_no_8_bit_files_for_deblurring(photos, tmp_path, monkeypatch):
+def test_no_files_where_8_bits_are_too_few(photos, tmp_path, monkeypatch):
     def write(model, path, quantize=None, **options):
         path.touch()
         return {"precision": quantize or "float32"}
 
     monkeypatch.setattr(tflite, "export_tflite", write)
     monkeypatch.setattr(tflite, "network", lambda name: None)
-    for task, count in (("deblur-motion", 3), ("inpaint-scratch", 6)):
+    for task, count in (("deblur-motion", 3), ("denoise-jpeg", 5), ("inpaint-scratch", 6)):
         (name,) = (name for name in weights.records() if name.startswith(f"red30-fast-{task}-color-v"))
         assert len(tflite.build(name, sorted(photos.iterdir()), tmp_path / task)) == count
 

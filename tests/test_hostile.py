@@ -1,5 +1,6 @@
 """Whatever `rednet` is pointed at: every file is restored whole or named, and nothing else is left behind."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -60,6 +61,14 @@ def test_bad_files_are_named_and_nothing_is_left_of_them(denoise, tmp_path, caps
         assert [line for line in lines if f"{name}:" in line and message in line], (name, lines)
     assert len(lines) == len(files) + 1
     assert [path.name for path in out.iterdir()] == ["good.png"]
+
+
+def test_without_standard_error_pictures_are_restored(tiny_weights, photos, tmp_path):
+    command = [sys.executable, "-m", "keras_rednet.cli", "denoise", photos, "-o", tmp_path / "out"]
+    command = [*map(str, command), "--weights", str(tiny_weights)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, preexec_fn=lambda: os.close(2))
+    assert done.returncode == 0
+    assert len(list((tmp_path / "out").iterdir())) == 6
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(tiny_weights, photos, tmp_path):
