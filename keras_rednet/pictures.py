@@ -77,10 +77,8 @@ def read_picture(path):
     try:
         with Path(path).open("rb") as raw, Image.open(raw) as file:  # of a path, Pillow maps sideways TIFFs askew
             depth16 = _is_16_bit_color(file, path)
-            if file.mode == "F" and not -1 <= file.getextrema()[0] <= file.getextrema()[1] <= 2:
-                lowest, highest = file.getextrema()
-                found = f"{lowest:g} to {highest:g}"
-                raise UnkeptError(f"its values must lie in [0, 1], and are {found}; divide them first")
+            if file.mode == "F":
+                _check_values(*file.getextrema())
             if (depth16 or file.mode.startswith("I")) and "transparency" in file.info:
                 raise UnkeptError("16 bits with a transparent colour; save it as 16-bit RGBA")
             file.load()
@@ -111,6 +109,13 @@ def read_picture(path):
     elif inverted:  # Pillow inverts 8 bits only
         image = Image.fromarray(65535 - np.asarray(image))
     return Picture(image, _exif_bytes(exif), profile, _dpi(file.info.get("dpi", ())), lossy)
+
+
+def _check_values(lowest, highest):
+    """Raises an error for floating-point values that are far from [0, 1], black to white."""
+    if not -1 <= lowest <= highest <= 2:
+        found = f"{lowest:g} to {highest:g}"
+        raise UnkeptError(f"its values must lie in [0, 1], and are {found}; divide them first")
 
 
 def write_picture(path, picture):
