@@ -35,7 +35,7 @@ network is the teacher:
         --data bsds500/train t91 --out runs/last
 
 At v1 and 1e-3, after 4,336 patches of 96x96, a teacher gave 0.03 dB of validation PSNR at sigma 30, 50 and 70, and took
-0.01 at 10, for a tenth more time a step.
+0.02 at 10.
 
 Gray fast RED10 v1 was trained afresh with `--epochs 16`, 22 minutes on one core. Colour v3 went on from v2 with
 `--epochs 38`, at the recipe's 1e-3.

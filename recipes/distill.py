@@ -1,8 +1,8 @@
 """Training by a teacher: most of what a network could not have known of the clean patches leaves the loss.
 
-The error of a denoiser is mostly detail that no network could restore, and in small batches that drowns what it has yet
-to learn. Where a better network, its teacher, errs the same way, the gradient leaves most of that error out. (Knowledge
-distillation: Hinton, Vinyals and Dean, arXiv 1503.02531.) The teacher may be a fast network, of a quarter of the work.
+The error of a denoiser is mostly detail that no network could restore; in a gradient it is noise. Where a better one,
+its teacher, errs the same way, most of that is left out. (Knowledge distillation: Hinton, Vinyals and Dean, arXiv
+1503.02531.) The teacher may be a fast network, of a quarter of the work. What it gave stands in recipes/denoise.py.
 """
 
 import keras

@@ -118,6 +118,19 @@ def test_litert_writes_files_that_keep_what_was_restored(tmp_path, photos, name,
     assert psnr(before, after, data_range=255) > least
 
 
+@pytest.mark.parametrize("name", ["out.png", "out.xyz"])
+def test_litert_leaves_the_picture_that_is_there_when_it_cannot_write_another(tmp_path, monkeypatch, name):
+    def interrupted(image, path, **options):
+        Path(path).write_bytes(b"half")
+        raise OSError("no space left")
+
+    (tmp_path / name).write_bytes(b"there")
+    monkeypatch.setattr(Image.Image, "save", interrupted)
+    with pytest.raises((OSError, ValueError), match="no space left|must end as those of pictures do"):
+        litert_restore.write_picture(np.zeros((8, 8), np.uint8), str(tmp_path / name))
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"there")]
+
+
 def test_litert_names_a_damaged_picture(tmp_path):
     export_tflite(REDNet(10, filters=4), tmp_path / "model.tflite")
     file = io.BytesIO()

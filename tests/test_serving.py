@@ -130,6 +130,18 @@ def test_no_server():
             function([b""], server="localhost:9", timeout=5)
 
 
+def test_an_interrupted_write_leaves_the_picture_that_is_there(tmp_path, monkeypatch):
+    def interrupted(path, content):
+        path.open("wb").close()
+        raise OSError("no space left")
+
+    (tmp_path / "out.png").write_text("there")
+    monkeypatch.setattr("pathlib.Path.write_bytes", interrupted)
+    with pytest.raises(OSError, match="no space left"):
+        client._write(tmp_path / "out.png", b"restored")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out.png", "there")]
+
+
 def test_an_answer_that_breaks_off():
     def answer():
         connection, _ = server.accept()

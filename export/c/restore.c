@@ -76,8 +76,10 @@ static void write_picture(const char *path, Picture picture) { /* whole, or the 
   check(file != NULL, "cannot write the restored picture");
   size_t size = (size_t)picture.width * picture.height * picture.channels;
   fprintf(file, "P%c\n%d %d\n255\n", picture.channels == 3 ? '6' : '5', picture.width, picture.height);
-  check(fwrite(picture.pixels, 1, size, file) == size && !fclose(file) && !rename(part, path),
-        "cannot write the restored picture");
+  int written = fwrite(picture.pixels, 1, size, file) == size;
+  written = !fclose(file) && written && !rename(part, path);
+  if (!written) remove(part);
+  check(written, "cannot write the restored picture");
   free(part);
 }
 

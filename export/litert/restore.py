@@ -127,10 +127,17 @@ def read_picture(path):
 
 
 def write_picture(pixels, path):
-    """Writes uint8 [h, w] or [h, w, 3] to a file, in the format that its name says."""
-    Image.init()
-    name = Image.EXTENSION.get(os.path.splitext(path)[1].lower())
-    Image.fromarray(pixels).save(path, **FORMATS.get(name, {}))
+    """Writes uint8 [h, w] or [h, w, 3] to a file, in the format that its name says, or leaves the one that is there."""
+    name = Image.registered_extensions().get(os.path.splitext(path)[1].lower())
+    if name is None:
+        raise ValueError(f"{path}: the name must end as those of pictures do, such as .png.")
+    part = f"{path}.part"
+    try:
+        Image.fromarray(pixels).save(part, format=name, **FORMATS.get(name, {}))
+        os.replace(part, path)
+    finally:
+        if os.path.exists(part):
+            os.remove(part)
 
 
 def _reflected(side, padded):

@@ -109,6 +109,16 @@ def _fields(message):
         yield tag >> 3, content
 
 
+def _write(path, content):
+    """Writes a file whole, or leaves the one that is there."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photo", type=Path)
@@ -122,9 +132,7 @@ def main(arguments=None):
     server = {"server": options.server} if options.server else {}
     try:
         (restored,) = restore([options.photo.read_bytes()], model=options.model, timeout=options.timeout, **server)
-        part = options.restored.with_name(f"{options.restored.name}.part")
-        part.write_bytes(restored)  # whole, or the file that is there stays
-        part.replace(options.restored)
+        _write(options.restored, restored)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"client.py: {error}")
 
