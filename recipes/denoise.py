@@ -65,7 +65,8 @@ BLIND = Recipe(
 # A last stage: most photographs have little noise, so half of the patches have at most sigma 25, the others up to 75.
 LITTLE = Sequence((GaussianNoise((0, 25)), Sometimes(GaussianNoise((0, 71)), 0.5)))
 LAST = dataclasses.replace(BLIND, corruption=LITTLE)
-BLIND_COLOR = dataclasses.replace(BLIND, channels=3, color="rgb")
+COLOR = {"channels": 3, "color": "rgb"}
+BLIND_COLOR, LAST_COLOR = (dataclasses.replace(recipe, **COLOR) for recipe in (BLIND, LAST))
 FIXED = [
     dataclasses.replace(BLIND, level=sigma, corruption=noise, validation={f"sigma {sigma}": noise})
     for sigma, noise in NOISE.items()
@@ -99,4 +100,4 @@ PAPER = dataclasses.replace(
 
 RECIPES = {name: recipe for base in (BLIND, BLIND_COLOR, JPEG_COLOR, *FIXED) for name, recipe in ladder(base).items()}
 RECIPES["denoise-paper"] = PAPER
-RECIPES |= {f"{name}-last": recipe for name, recipe in ladder(LAST).items()}
+RECIPES |= {f"{name}-last": recipe for base in (LAST, LAST_COLOR) for name, recipe in ladder(base).items()}
