@@ -1,58 +1,127 @@
-// Restores pictures on iOS with a TFLite file of keras_rednet for any size (float32, float16 or dynamic).
+// Restores photos on iOS with a TFLite file of keras_rednet for any size (float32, float16 or dynamic).
 //
 //     pod 'TensorFlowLiteSwift'
 //
-//     let network = try Rednet(path: Bundle.main.path(forResource: "denoise-float16", ofType: "tflite")!, channels: 3)
-//     let restored = try network.restore(values, width: width, height: height)
+//     let path = Bundle.main.path(forResource: "denoise-float16", ofType: "tflite")!
+//     let network = try Rednet(path: path, channels: 3, halo: 60)
+//     let restored = UIImage(cgImage: try network.restore(photo.cgImage!), scale: photo.scale,
+//                            orientation: photo.imageOrientation)
 //
-// `channels` and `multiple` stand in the .json beside the file. Large photos must be cut into tiles that overlap by its
-// `halo`, as export/litert/restore.py does. Threads that share a Rednet wait for each other. This file was not compiled
-// where it was written; that program and export/c/restore.c, which pads in the same way, are tested.
+// `channels`, `halo` and `multiple` (`size_multiple`) stand in the .json beside the file. A network of one channel
+// restores R, G and B each by itself; one for luminance does not belong here. Beside the photo and the restored one only
+// a tile of `side` x `side` pixels is in memory; the tiles overlap by `halo`, so the result is that of the whole photo.
+// Threads that share a Rednet wait for each other. This file was not compiled where it was written;
+// export/litert/restore.py and export/c/restore.c, which cut tiles and pad in the same way, are tested.
+import CoreGraphics
 import Foundation
 import TensorFlowLite
+
+public enum RednetError: Error {
+  case outOfMemory
+}
 
 public final class Rednet {
   private let interpreter: Interpreter
   private let turn = NSLock() // the interpreter has one place for its image
   private let channels: Int
+  private let halo: Int
   private let multiple: Int
+  private let side: Int
+  private var shape = [Int]()
 
-  public init(path: String, channels: Int, multiple: Int = 2, threads: Int = 2) throws {
+  public init(path: String, channels: Int, halo: Int, multiple: Int = 2, side: Int = 512, threads: Int = 2) throws {
+    precondition(channels == 1 || channels == 3, "channels must be 1 or 3")
+    precondition(
+      side > 2 * halo && side % multiple == 0, "side must be a multiple of \(multiple) above \(2 * halo) pixels")
     var options = Interpreter.Options()
     options.threadCount = threads
     options.isXNNPackEnabled = true
     interpreter = try Interpreter(modelPath: path, options: options)
     self.channels = channels
+    self.halo = halo
     self.multiple = multiple
+    self.side = side
   }
 
-  /// Restores values in [0, 1], row by row, the channels of a pixel side by side.
-  public func restore(_ values: [Float], width: Int, height: Int) throws -> [Float] {
-    precondition(values.count == width * height * channels, "expected width * height * channels values")
-    let paddedWidth = (width + multiple - 1) / multiple * multiple
-    let paddedHeight = (height + multiple - 1) / multiple * multiple
-    var padded = [Float](repeating: 0, count: paddedWidth * paddedHeight * channels)
-    for y in 0..<paddedHeight {
-      for x in 0..<paddedWidth {
-        let from = (Rednet.reflect(y, height) * width + Rednet.reflect(x, width)) * channels
-        let to = (y * paddedWidth + x) * channels
-        for c in 0..<channels { padded[to + c] = values[from + c] }
+  /// Restores a photo and returns it in 8-bit sRGB, opaque, of the same size.
+  public func restore(_ photo: CGImage) throws -> CGImage {
+    let (width, height) = (photo.width, photo.height)
+    let (source, from) = try Rednet.canvas(width, height)
+    let (target, to) = try Rednet.canvas(width, height)
+    source.draw(photo, in: CGRect(x: 0, y: 0, width: width, height: height))
+    let (windowHeight, windowWidth) = (window(height), window(width))
+    let planes = channels == 3 ? [[0, 1, 2]] : [[0], [1], [2]]
+    for y in spans(height) {
+      for x in spans(width) {
+        for colors in planes {
+          var values = [Float]()
+          values.reserveCapacity(windowHeight * windowWidth * channels)
+          for row in y.start..<(y.start + windowHeight) {
+            for column in x.start..<(x.start + windowWidth) {
+              let pixel = 4 * (Rednet.reflect(row, height) * width + Rednet.reflect(column, width))
+              for color in colors { values.append(Float(from[pixel + color]) / 255) }
+            }
+          }
+          let restored = try run(values, [1, windowHeight, windowWidth, channels])
+          for row in y.begin..<y.end {
+            for column in x.begin..<x.end {
+              let value = ((row - y.start) * windowWidth + column - x.start) * channels
+              for (i, color) in colors.enumerated() {
+                to[4 * (row * width + column) + color] = UInt8((255 * min(max(restored[value + i], 0), 1)).rounded())
+              }
+            }
+          }
+        }
       }
     }
+    guard let image = target.makeImage() else { throw RednetError.outOfMemory }
+    return image
+  }
+
+  private func run(_ values: [Float], _ wanted: [Int]) throws -> [Float] {
     turn.lock()
     defer { turn.unlock() }
-    try interpreter.resizeInput(at: 0, to: Tensor.Shape([1, paddedHeight, paddedWidth, channels]))
-    try interpreter.allocateTensors()
-    try interpreter.copy(padded.withUnsafeBufferPointer { Data(buffer: $0) }, toInputAt: 0)
-    try interpreter.invoke()
-    let output = try interpreter.output(at: 0).data.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
-    var restored = [Float]()
-    restored.reserveCapacity(values.count)
-    for y in 0..<height {
-      let start = y * paddedWidth * channels
-      restored.append(contentsOf: output[start..<(start + width * channels)])
+    if shape != wanted {
+      try interpreter.resizeInput(at: 0, to: Tensor.Shape(wanted))
+      try interpreter.allocateTensors()
+      shape = wanted
     }
-    return restored
+    try interpreter.copy(values.withUnsafeBufferPointer { Data(buffer: $0) }, toInputAt: 0)
+    try interpreter.invoke()
+    return try interpreter.output(at: 0).data.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+  }
+
+  /// Where a tile starts, and from where to where its pixels are those of the whole photo.
+  private struct Span {
+    let start, begin, end: Int
+  }
+
+  private func window(_ size: Int) -> Int {
+    return min(side, (size + multiple - 1) / multiple * multiple)
+  }
+
+  private func spans(_ size: Int) -> [Span] {
+    let padded = (size + multiple - 1) / multiple * multiple
+    if padded <= side { return [Span(start: 0, begin: 0, end: size)] }
+    let step = side - 2 * halo
+    let count = (padded - 2 * halo + step - 1) / step
+    // Starts on multiples keep a network with strides on the grid of the whole photo.
+    let starts = (0..<count).map { $0 * (padded - side) / (count - 1) / multiple * multiple }
+    return (0..<count).map { i in
+      Span(
+        start: starts[i], begin: i == 0 ? 0 : starts[i] + halo, end: i == count - 1 ? size : starts[i + 1] + halo)
+    }
+  }
+
+  private static func canvas(_ width: Int, _ height: Int) throws -> (CGContext, UnsafeMutablePointer<UInt8>) {
+    guard
+      let space = CGColorSpace(name: CGColorSpace.sRGB),
+      let context = CGContext(
+        data: nil, width: width, height: height, bitsPerComponent: 8, bytesPerRow: 4 * width, space: space,
+        bitmapInfo: CGImageAlphaInfo.noneSkipLast.rawValue),
+      let data = context.data
+    else { throw RednetError.outOfMemory }
+    return (context, data.bindMemory(to: UInt8.self, capacity: 4 * width * height))
   }
 
   private static func reflect(_ position: Int, _ size: Int) -> Int {
