@@ -4,7 +4,7 @@ Of each network a folder NAME, in it the version of the weights: `tensorflow_mod
 """
 
 import argparse
-import shutil
+import tempfile
 from pathlib import Path
 
 from keras_rednet import weights
@@ -18,10 +18,14 @@ def build(name, out, most_pixels=None):
     name = weights.versioned(name)
     base, _, version = name.rpartition("-v")
     folder = out / base / version
-    if folder.exists():  # of an earlier version of this package, perhaps
-        shutil.rmtree(folder)
-    task = weights.record(name)["recipe"]["task"]
-    export_saved_model(network(name), folder, color=COLORS.get(task, "channels"), most_pixels=most_pixels)
+    color = COLORS.get(weights.record(name)["recipe"]["task"], "channels")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=out) as temporary:  # servers may be reading what is there
+        fresh = Path(temporary) / version
+        export_saved_model(network(name), fresh, color=color, most_pixels=most_pixels)
+        if folder.exists():
+            folder.rename(Path(temporary) / "replaced")
+        fresh.rename(folder)
     return folder
 
 

@@ -27,7 +27,7 @@ from keras_rednet.model import PadToMultiple, size_multiple
 
 COLORS = ("channels", "luminance", "ycbcr")
 PNG, DEPTH = b"\x89PNG\r\n\x1a\n", 24  # how a file begins, and which of its bytes holds the bits per channel
-WARM_UP = (160, 240)  # pixels, of the request that a server runs before the first real one
+WARM_UP = (160, 240)  # pixels, at most, of the request that a server runs before the first real one
 
 
 def export_saved_model(model, directory, *, color="channels", most_pixels=None):
@@ -38,8 +38,8 @@ def export_saved_model(model, directory, *, color="channels", most_pixels=None):
         directory: a new folder; its name is the version, a whole number, as TF Serving wants: "models/denoise/1".
         color: how a one-channel network restores the colour images of `restore_image_bytes`: "channels", each of R, G
             and B; "luminance", the Y of BT.601 only (super-resolution); or "ycbcr", each of Y, Cb and Cr (deblocking).
-        most_pixels: `restore_image_bytes` refuses larger pictures, with tf.errors.InvalidArgumentError, before it
-            restores them; None takes all. A file of some kilobytes may hold more than a server has memory for.
+        most_pixels: all signatures refuse larger pictures, with tf.errors.InvalidArgumentError, before they restore
+            them; None takes all. A file of some kilobytes may hold more than a server has memory for.
 
     Raises:
         ValueError: the folder's name is no version, an unknown `color`, a bad `most_pixels`, or another number of
@@ -65,7 +65,7 @@ def export_saved_model(model, directory, *, color="channels", most_pixels=None):
     temporary = directory.with_name(f".part-{os.getpid()}-{directory.name}")  # a server looks at numbers only
     try:
         tf.saved_model.save(module, str(temporary), signatures=module.endpoints)
-        _write_warm_up(temporary / "assets.extra", model.input_shape[-1])
+        _write_warm_up(temporary / "assets.extra", model.input_shape[-1], most_pixels)
         temporary.rename(directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -101,6 +101,11 @@ class Servable(tf.Module):
 
     def _whole(self, image):  # [n, h, w, c]
         shape = tf.shape(image)
+        if self.most_pixels:
+            fits = tf.reduce_prod(tf.shape(image, tf.int64)[1:3]) <= self.most_pixels
+            message = f"A picture must have at most {self.most_pixels} pixels. Received, height and width:"
+            with tf.control_dependencies([tf.debugging.Assert(fits, [message, shape[1:3]])]):
+                image = tf.identity(image)
         return self._run(self._pad(image))[:, : shape[1], : shape[2]]
 
     def _file(self, data):
@@ -111,11 +116,6 @@ class Servable(tf.Module):
 
     def _at_depth(self, data, dtype):
         pixels = tf.cond(tf.io.is_jpeg(data), lambda: _jpeg(data, dtype), lambda: _decoded(data, dtype))
-        if self.most_pixels:
-            fits = tf.reduce_prod(tf.shape(pixels, tf.int64)[:2]) <= self.most_pixels
-            message = f"A picture must have at most {self.most_pixels} pixels. Received, height and width:"
-            with tf.control_dependencies([tf.debugging.Assert(fits, [message, tf.shape(pixels)[:2]])]):
-                pixels = tf.identity(pixels)
         channels = tf.shape(pixels)[2]
         colored = channels - tf.cast(channels % 2 == 0, tf.int32)  # without alpha
         restored = self._by_color(tf.cast(pixels[..., :colored], tf.float32) / dtype.max)
@@ -135,9 +135,10 @@ class Servable(tf.Module):
     def _gray_by_rgb(self, pixels):
         return tf.reduce_mean(self._rgb(tf.repeat(pixels[..., :1], 3, axis=2)), axis=2, keepdims=True)
 
-    def _planes(self, pixels):
-        restored = self._whole(tf.transpose(pixels, (2, 0, 1))[..., None])
-        return tf.transpose(restored[..., 0], (1, 2, 0))
+    def _planes(self, pixels):  # one after the other, in the memory of one
+        planes = tf.transpose(pixels, (2, 0, 1))[:, None, ..., None]
+        restored = tf.map_fn(self._whole, planes, parallel_iterations=1)
+        return tf.transpose(restored[:, 0, ..., 0], (1, 2, 0))
 
     def _ycbcr(self, pixels):
         count = 1 if self.color == "luminance" else 3
@@ -174,9 +175,11 @@ def _to_integers(values, dtype):
     return tf.cast(tf.round(tf.clip_by_value(values, 0, 1) * dtype.max), dtype)
 
 
-def _write_warm_up(folder, channels):
+def _write_warm_up(folder, channels, most_pixels):
     """Writes a request of each signature where TF Serving looks for them: TFRecords of PredictionLog messages."""
-    image = np.zeros((*WARM_UP, channels), np.uint8)
+    most_pixels = most_pixels or np.prod(WARM_UP)  # a server with a request that is refused does not start
+    width = min(WARM_UP[1], most_pixels)
+    image = np.zeros((min(WARM_UP[0], most_pixels // width), width, channels), np.uint8)
     encoded = tf.io.encode_png(image).numpy()
     requests = {
         "serving_default": ("image", image[None].astype(np.float32) / 255),

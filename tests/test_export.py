@@ -118,7 +118,7 @@ def test_litert_writes_files_that_keep_what_was_restored(tmp_path, photos, name,
     assert psnr(before, after, data_range=255) > least
 
 
-@pytest.mark.parametrize("name", ["out.png", "out.xyz"])
+@pytest.mark.parametrize("name", ["out.png", "out.xyz", "out.gif"])
 def test_litert_leaves_the_picture_that_is_there_when_it_cannot_write_another(tmp_path, monkeypatch, name):
     def interrupted(image, path, **options):
         Path(path).write_bytes(b"half")
@@ -126,7 +126,7 @@ def test_litert_leaves_the_picture_that_is_there_when_it_cannot_write_another(tm
 
     (tmp_path / name).write_bytes(b"there")
     monkeypatch.setattr(Image.Image, "save", interrupted)
-    with pytest.raises((OSError, ValueError), match="no space left|must end as those of pictures do"):
+    with pytest.raises((OSError, ValueError), match="no space left|must end as those of BMP, JPEG, .* files do"):
         litert_restore.write_picture(np.zeros((8, 8), np.uint8), str(tmp_path / name))
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"there")]
 
@@ -141,6 +141,19 @@ def test_litert_names_a_damaged_picture(tmp_path):
     done = run(EXPORT / "litert" / "restore.py", *files)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("image", "received"),
+    [
+        (np.zeros((8, 8, 4), np.uint8), r"uint8, shape \[8, 8, 4\]"),
+        (np.zeros((8, 8), np.float32), r"float32, shape \[8, 8\]"),
+    ],
+)
+def test_litert_refuses_arrays_that_are_no_pictures(tmp_path, image, received):
+    export_tflite(network(filters=4), tmp_path / "model.tflite")
+    with pytest.raises(ValueError, match=rf"must be uint8, .* RGB without alpha. Received: {received}"):
+        litert_restore.Network(tmp_path / "model.tflite").restore(image)
 
 
 def test_litert_threads_take_turns(tmp_path):
@@ -228,6 +241,8 @@ def test_the_c_program_names_what_it_cannot_take(c_program, photos, tmp_path):
     attempts.append(((tmp_path / "any.tflite", photos / "photo0.png"), "not a binary PPM or PGM picture"))
     (tmp_path / "short.ppm").write_bytes(photo.read_bytes()[:-1])
     attempts.append(((tmp_path / "any.tflite", tmp_path / "short.ppm"), "ends too early"))
+    (tmp_path / "wide.ppm").write_bytes(b"P6 1000000 1 255 ")
+    attempts.append(((tmp_path / "any.tflite", tmp_path / "wide.ppm"), "too large a picture"))
     for files, words in attempts:
         done = run_program(c_program, *files, tmp_path / "out.ppm")
         assert done.returncode == 1
@@ -345,6 +360,22 @@ def test_saved_models_lie_where_tf_serving_looks(shipped, tmp_path):
     expected = evaluate.network(NAME).predict(image, verbose=0)
     restored = loaded.signatures["serving_default"](image=tf.constant(image))["restored"].numpy()
     np.testing.assert_allclose(restored, expected, atol=1e-5)
+
+
+def test_a_saved_model_stays_until_the_next_one_is_there(shipped, tmp_path, monkeypatch):
+    def interrupted(model, directory, **options):
+        assert (folder / "served").exists()
+        directory.mkdir()
+        raise OSError("disk full")
+
+    folder = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "3"
+    folder.mkdir(parents=True)
+    (folder / "served").touch()
+    monkeypatch.setattr(saved_model, "export_saved_model", interrupted)
+    with pytest.raises(OSError, match="disk full"):
+        saved_model.build(NAME, tmp_path / "dist")
+    assert list(folder.iterdir()) == [folder / "served"]
+    assert list((tmp_path / "dist").iterdir()) == [folder.parent]
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def test_a_picture_that_is_too_large_does_not_leave_the_last_one_under_its_name(
     restored(tab, _photo(tmp_path))
     Image.new("L", (4100, 4100)).save(tmp_path / "large.png")
     tab.set_input_files("#file", tmp_path / "large.png")
-    api.expect(tab.locator("#message")).to_have_text("16400 x 16400 pixels are more than a browser can show.")
+    api.expect(tab.locator("#message")).to_have_text("16400 x 16400 pixels are more than a browser has memory for.")
     assert not tab.is_visible("#pictures")
     assert not tab.is_visible("#save")
 
@@ -204,7 +204,23 @@ def test_a_picture_that_is_too_large_does_not_leave_the_last_one_under_its_name(
 def test_a_network_that_cannot_be_loaded(tab, tmp_path):
     tab.route("**/*.tflite", lambda route: route.fulfill(status=404))
     tab.set_input_files("#file", _photo(tmp_path))
-    api.expect(tab.locator("#message")).to_contain_text("Not restored:", timeout=60_000)
+    words = re.compile(r"Not restored: models/.*-gray-.*\.tflite could not be read: 404")
+    api.expect(tab.locator("#message")).to_contain_text(words, timeout=60_000)
+
+
+def test_networks_take_turns(tab, tmp_path):
+    first = restored(tab, _photo(tmp_path))
+    tab.select_option("#task", "deblock")
+    assert not np.array_equal(restored(tab, _photo(tmp_path)), first)
+    tab.select_option("#task", "denoise")
+    np.testing.assert_array_equal(restored(tab, _photo(tmp_path)), first)
+
+
+def test_a_picture_that_the_browser_cannot_save_is_told(tab, tmp_path):
+    restored(tab, _photo(tmp_path))
+    tab.evaluate("() => { HTMLCanvasElement.prototype.toBlob = (answer) => answer(null); }")
+    tab.click("#save")
+    api.expect(tab.locator("#message")).to_have_text("The picture is too large for this browser to save.")
 
 
 def test_the_slider_and_the_file(tab, tmp_path):

@@ -107,6 +107,15 @@ def test_refuses_files_of_too_many_pixels_and_the_next_are_restored(tmp_path):
     signature(image_bytes=tf.constant([encoded(fits.convert("I;16"))]))
 
 
+def test_pixels_that_are_too_many_are_refused_as_well(tmp_path):
+    export_saved_model(network(), tmp_path / "1", most_pixels=600)
+    signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
+    for name, dtype in (("serving_default", tf.float32), ("restore_uint8", tf.uint8)):
+        assert signatures[name](image=tf.zeros((3, 20, 30, 1), dtype))["restored"].shape == (3, 20, 30, 1)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"at most 600 pixels"):
+            signatures[name](image=tf.zeros((1, 20, 31, 1), dtype))
+
+
 def test_jpeg_files(exported):
     model, color, directory = exported
     signature = tf.saved_model.load(str(directory)).signatures["restore_image_bytes"]
@@ -173,7 +182,17 @@ def _operations(directory):
 
 
 def test_warm_up_requests(exported):
-    _, _, directory = exported
+    assert _warm_up(exported[2]) == ["serving_default", "restore_uint8", "restore_image_bytes"]
+
+
+@pytest.mark.parametrize("most_pixels", [1, 600])
+def test_warm_up_requests_of_a_server_that_takes_small_pictures_only(most_pixels, tmp_path):
+    export_saved_model(network(), tmp_path / "1", most_pixels=most_pixels)
+    assert len(_warm_up(tmp_path / "1")) == 3
+
+
+def _warm_up(directory):
+    """Runs a SavedModel's warm-up requests, as TF Serving does, and returns the names of their signatures."""
     path = directory / "assets.extra" / "tf_serving_warmup_requests"
     log, signatures = messages()["PredictionLog"], tf.saved_model.load(str(directory)).signatures
     names = []
@@ -182,7 +201,7 @@ def test_warm_up_requests(exported):
         inputs = {entry.key: tf.make_ndarray(tensor(entry.value)) for entry in request.inputs}
         signatures[request.model_spec.signature_name](**{name: tf.constant(value) for name, value in inputs.items()})
         names.append(request.model_spec.signature_name)
-    assert names == ["serving_default", "restore_uint8", "restore_image_bytes"]
+    return names
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,8 @@ class Rednet(
         }
     }
 
-    override fun close() {
+    @Synchronized
+    override fun close() { // not while another thread restores
         (inputs + outputs).forEach { it.close() }
         model.close()
     }

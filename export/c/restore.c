@@ -11,6 +11,7 @@
  * restores each of R, G and B, except one for luminance, which takes gray pictures only. A file that was cut off crashes
  * LiteRT: compare its sha256 with that in the .json beside it where it may have been damaged on its way.
  */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +49,10 @@ static int number_after(FILE *file) { /* of a PPM header, after space and commen
     next = fgetc(file);
   }
   check(next >= '0' && next <= '9', "not a binary PPM or PGM picture");
-  for (; next >= '0' && next <= '9' && value < 100000; next = fgetc(file)) value = 10 * value + next - '0';
+  for (; next >= '0' && next <= '9'; next = fgetc(file)) {
+    value = 10 * value + next - '0';
+    check(value < 1000000, "too large a picture");
+  }
   return value;
 }
 
@@ -61,8 +65,9 @@ static Picture read_picture(const char *path) {
   picture.width = number_after(file);
   picture.height = number_after(file);
   check(number_after(file) == 255, "not an 8-bit picture");
+  check(picture.width > 0 && picture.height > 0, "an empty picture");
+  check((size_t)picture.width <= SIZE_MAX / picture.channels / picture.height, "too large a picture");
   size_t size = (size_t)picture.width * picture.height * picture.channels;
-  check(size > 0, "an empty picture");
   picture.pixels = malloc(size);
   check(picture.pixels && fread(picture.pixels, 1, size, file) == size, "the picture ends too early");
   fclose(file);

@@ -48,6 +48,7 @@ public final class Rednet {
     let (width, height) = (photo.width, photo.height)
     let (source, from) = try Rednet.canvas(width, height)
     let (target, to) = try Rednet.canvas(width, height)
+    defer { withExtendedLifetime((source, target)) {} } // they own what `from` and `to` point to
     source.draw(photo, in: CGRect(x: 0, y: 0, width: width, height: height))
     let (windowHeight, windowWidth) = (window(height), window(width))
     let planes = channels == 3 ? [[0, 1, 2]] : [[0], [1], [2]]

@@ -23,7 +23,15 @@ from PIL import Image, ImageOps
 # ITU-R BT.601, studio range, values in [0, 1]: rows are Y, Cb and Cr for R, G and B.
 YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
 OFFSET = np.array([16.0, 128.0, 128.0]) / 255
-FORMATS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}  # or they spoil what was restored
+# That keep what was restored, with the options that they need for it.
+FORMATS = {
+    "BMP": {},
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "PNG": {},
+    "PPM": {},
+    "TIFF": {},
+    "WEBP": {"lossless": True},
+}
 BITS_PER_SAMPLE = 258  # a tag of TIFF
 DAMAGED = (SyntaxError, struct.error, zlib.error)  # what Pillow raises, beside OSError, for files that are damaged
 TILE = 512  # pixels of each side, for files of any size
@@ -44,6 +52,11 @@ class Network:
 
     def restore(self, image):
         """Restores a uint8 picture, [h, w] or [h, w, 1 or 3], and returns it as uint8 of the same shape."""
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
+            raise ValueError(
+                "A picture must be uint8, [h, w] or [h, w, 1 or 3], RGB without alpha. "
+                f"Received: {image.dtype}, shape {list(image.shape)}."
+            )
         pixels = image.reshape(*image.shape[:2], -1).astype(np.float32) / 255
         channels, count = self.metadata["channels"], pixels.shape[2]
         if channels == count:
@@ -126,14 +139,20 @@ def read_picture(path):
     return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
 
 
+def format_of(path):
+    """Returns the format that the name of a picture says, as Pillow calls it."""
+    name = Image.registered_extensions().get(os.path.splitext(path)[1].lower())
+    if name not in FORMATS:
+        raise ValueError(f"{path}: the name must end as those of {', '.join(FORMATS)} files do, such as .png.")
+    return name
+
+
 def write_picture(pixels, path):
     """Writes uint8 [h, w] or [h, w, 3] to a file, in the format that its name says, or leaves the one that is there."""
-    name = Image.registered_extensions().get(os.path.splitext(path)[1].lower())
-    if name is None:
-        raise ValueError(f"{path}: the name must end as those of pictures do, such as .png.")
+    name = format_of(path)
     part = f"{path}.part"
     try:
-        Image.fromarray(pixels).save(part, format=name, **FORMATS.get(name, {}))
+        Image.fromarray(pixels).save(part, format=name, **FORMATS[name])
         os.replace(part, path)
     finally:
         if os.path.exists(part):
@@ -152,6 +171,7 @@ def main():
         sys.exit(__doc__)
     model, source, target = sys.argv[1:]
     try:
+        format_of(target)  # before the work
         write_picture(Network(model).restore(read_picture(source)), target)
     except (OSError, ValueError, Image.DecompressionBombError, *DAMAGED) as error:
         sys.exit(f"restore.py: {error}")

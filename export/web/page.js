@@ -1,7 +1,7 @@
 // The page: takes a photo, has the worker restore it, shows both.
 
 const $ = (id) => document.getElementById(id);
-const PIXELS = 2 ** 28; // more than this no browser's canvas holds, and some hold less
+const PIXELS = 2 ** 26; // of a result: the worker takes up to 60 bytes for each, and canvases hold little more
 let photo = null; // {name, width, height, bytes}
 let latest = 0; // how many files were taken
 let worker = null;
@@ -42,6 +42,10 @@ $("stop").addEventListener("click", () => {
 });
 $("save").addEventListener("click", async () => {
   const blob = await new Promise((resolve) => $("after").toBlob(resolve, "image/png"));
+  if (!blob) {
+    say("The picture is too large for this browser to save.");
+    return;
+  }
   const link = Object.assign(document.createElement("a"), {
     href: URL.createObjectURL(blob),
     download: `${photo.name.replace(/\.[^.]*$/, "")}-restored.png`,
@@ -81,7 +85,7 @@ function restore() {
   const task = $("task").value;
   const scale = task === "super_resolution" ? Number($("scale").value) : 1;
   if (scale ** 2 * photo.width * photo.height > PIXELS) {
-    say(`${scale * photo.width} x ${scale * photo.height} pixels are more than a browser can show.`);
+    say(`${scale * photo.width} x ${scale * photo.height} pixels are more than a browser has memory for.`);
     return;
   }
   worker ??= start();

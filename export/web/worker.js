@@ -6,7 +6,7 @@ import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 import { Network } from "./network.js";
 import { enlargeRgba, Planes, rgbToYcbcr, toRgba, ycbcrToRgb } from "./pixels.js";
 
-const networks = new Map(); // compiled, by file and accelerator
+const compiled = { key: null, model: null, network: null }; // the latest, by file and accelerator; each takes much memory
 let runtime;
 
 onmessage = async ({ data: request }) => {
@@ -40,9 +40,8 @@ async function restorePixels(network, rgb) {
   let tile = 0;
   const progress = () => postMessage({ tile: ++tile, tiles });
   if (channels === 3) return network.restore(rgb, progress);
-  const image = color === "luminance" ? rgbToYcbcr(rgb) : rgb;
-  const restored = new Planes(rgb.width, rgb.height, 3, image.values.slice());
-  for (let c = 0; c < planes; c++) restored.setChannel(c, await network.restore(image.channel(c), progress));
+  const restored = color === "luminance" ? rgbToYcbcr(rgb) : new Planes(rgb.width, rgb.height, 3, rgb.values.slice());
+  for (let c = 0; c < planes; c++) restored.setChannel(c, await network.restore(restored.channel(c), progress));
   if (color === "luminance") return ycbcrToRgb(restored);
   if (planes === 1) [1, 2].forEach((c) => restored.setChannel(c, restored.channel(0)));
   return restored;
@@ -50,9 +49,8 @@ async function restorePixels(network, rgb) {
 
 /** Returns what models.json says of the network for a task, of the first of these colours that there is. */
 async function choose(task, colors, precision) {
-  const answer = await fetch("models/models.json");
-  if (!answer.ok) throw new Error(`models/models.json could not be read: ${answer.status} ${answer.statusText}`);
-  const fitting = (await answer.json()).filter((model) => model.task === task && model.precision === precision);
+  const models = await (await fetched("models/models.json")).json();
+  const fitting = models.filter((model) => model.task === task && model.precision === precision);
   for (const color of colors) {
     const found = fitting.find((model) => model.color === color);
     if (found) return found;
@@ -62,11 +60,14 @@ async function choose(task, colors, precision) {
 
 async function load(metadata, accelerator) {
   const key = `${metadata.file} ${accelerator}`;
-  if (!networks.has(key)) {
+  if (compiled.key !== key) {
     self.Module ??= { locateFile: (name) => `litert/${name}` }; // it would look beside the worker
     runtime ??= loadLiteRt("litert/");
     await runtime;
-    const model = await loadAndCompile(`models/${metadata.file}`, { accelerator });
+    const content = new Uint8Array(await (await fetched(`models/${metadata.file}`)).arrayBuffer());
+    compiled.model?.delete();
+    compiled.key = compiled.model = null;
+    const model = await loadAndCompile(content, { accelerator });
     const shape = [1, ...metadata.size, metadata.channels];
     const run = async (window) => {
       const input = new Tensor(window, shape);
@@ -77,7 +78,13 @@ async function load(metadata, accelerator) {
       onProcessor.delete();
       return restored;
     };
-    networks.set(key, new Network(metadata, run));
+    Object.assign(compiled, { key, model, network: new Network(metadata, run) });
   }
-  return networks.get(key);
+  return compiled.network;
+}
+
+async function fetched(file) {
+  const answer = await fetch(file);
+  if (!answer.ok) throw new Error(`${file} could not be read: ${answer.status} ${answer.statusText}`);
+  return answer;
 }
