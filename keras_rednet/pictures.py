@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from keras_rednet import exif
 from keras_rednet.color import OTHER_SPACES, inverts_16_bits
 from keras_rednet.weights import written_whole
 
@@ -19,17 +20,11 @@ SAVE_OPTIONS = {
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".png": {"format": "PNG"},
-    ".tif": {"format": "TIFF", "compression": "raw"},  # Pillow's compressed TIFF cannot hold the camera's settings
+    ".tif": {"format": "TIFF", "compression": "raw"},  # as every program reads it
     ".tiff": {"format": "TIFF", "compression": "raw"},
     ".webp": {"format": "WEBP", "quality": 95},  # of what was lossy; of the rest lossless, as it halves colour's size
 }
 ORIENTATION = 0x0112  # a tag
-# What may be said of a picture itself: title, camera, resolution, program, times, artist, copyright, stars, and what
-# Windows adds. The other tags say how pixels were stored, in which a TIFF that is written would believe them.
-DESCRIPTIVE_TAGS = {
-    *(0x010D, 0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298),
-    *range(0x9C9B, 0x9CA0),
-}
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -39,8 +34,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # that turn a picture upright, by its orientation
-EXIF_BLOCKS = (0x8769, 0x8825)  # the camera's settings, the place
-STALE_TAGS = (0xA002, 0xA003, 0xA005)  # of the settings: the old width, height, and place of a further block
+RESOLUTION, BITS_PER_SAMPLE = 0x011A, 0x0102  # tags of TIFF
 INCH = 0.0254  # metres
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -82,13 +76,15 @@ def read_picture(path):
             if (depth16 or file.mode.startswith("I")) and "transparency" in file.info:
                 raise UnkeptError("16 bits with a transparent colour; save it as 16-bit RGBA")
             file.load()
-            exif = file.getexif()
-            orientation = exif.get(ORIENTATION, 1)
+            described = exif.read(file, raw)
+            orientation = file.getexif().get(ORIENTATION, 1)
             image = file.transpose(TURNS[orientation]) if orientation in TURNS else file.copy()
             image.info.pop("exif", None)  # it tells the orientation that the file had
             profile = file.info.get("icc_profile") if file.mode not in OTHER_SPACES else None
             lossy = file.format in ("JPEG", "MPO") or (file.format == "WEBP" and not _is_lossless_webp(raw))
             inverted = inverts_16_bits(file)
+            unknown = file.format == "TIFF" and RESOLUTION not in file.tag_v2  # Pillow then says 1
+            dpi = None if unknown else _dpi(file.info.get("dpi", ()))
             several = getattr(file, "n_frames", 1) > 1 and file.format != "MPO"  # phones' MPO: a JPEG and more
     except UnkeptError as error:
         raise ValueError(f"{path}: {error}.") from None
@@ -108,7 +104,7 @@ def read_picture(path):
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     elif inverted:  # Pillow inverts 8 bits only
         image = Image.fromarray(65535 - np.asarray(image))
-    return Picture(image, _exif_bytes(exif), profile, _dpi(file.info.get("dpi", ())), lossy)
+    return Picture(image, described, profile, dpi, lossy)
 
 
 def _check_values(lowest, highest):
@@ -132,12 +128,15 @@ def write_picture(path, picture):
         options |= {"lossless": True, "exact": True}
     metadata = {"exif": picture.exif, "icc_profile": picture.icc_profile, "dpi": picture.dpi}
     metadata = {key: value for key, value in metadata.items() if value}
+    described = metadata.pop("exif", None) if options["format"] == "TIFF" else None  # in which Pillow would change it
     with written_whole(path) as temporary:
         if isinstance(picture.image, np.ndarray):
             temporary.write_bytes(_encode_png16(picture.image, metadata))
             return
         try:
             picture.image.save(temporary, **options, **metadata)
+            if described:
+                exif.add_to_tiff(temporary, described)
         except (RuntimeError, SyntaxError, ValueError, struct.error) as error:
             raise ValueError(f"{path}: could not be written as {options['format']}. {error}") from error
 
@@ -186,36 +185,12 @@ def _is_16_bit_color(file, path):
             raise UnkeptError("16-bit gray with transparency would lose its depth; save it as 16-bit RGBA")
         return depth == 16 and color_type in (2, 6)  # RGB or RGBA
     if file.format == "TIFF":
-        bits = file.tag_v2.get(258, (8,))  # BitsPerSample
+        bits = file.tag_v2.get(BITS_PER_SAMPLE, (8,))
         if len(bits) >= 3 and max(bits) > 8:
             raise UnkeptError("16-bit colour TIFF would lose its depth; save it as 16-bit PNG")
+        if 8 < max(bits) < 16:  # Pillow leaves them dark: white is not 65535
+            raise UnkeptError(f"a TIFF of {max(bits)} bits; save it with 16")
     return False
-
-
-def _exif_bytes(exif):
-    kept = Image.Exif()
-    for tag in set(exif) & DESCRIPTIVE_TAGS:
-        if _can_be_written(tag, exif[tag]):
-            kept[tag] = exif[tag]
-    for block in EXIF_BLOCKS:
-        values = exif.get_ifd(block)
-        values = {
-            tag: value for tag, value in values.items() if tag not in STALE_TAGS and _can_be_written(tag, value, block)
-        }
-        if values:
-            kept.get_ifd(block).update(values)
-    return kept.tobytes() if len(kept) or any(map(kept.get_ifd, EXIF_BLOCKS)) else None
-
-
-def _can_be_written(tag, value, block=None):
-    """Tells whether Pillow, which reads a tag of any type, writes it in the one that the tag should have."""
-    alone = Image.Exif()
-    (alone.get_ifd(block) if block else alone)[tag] = value
-    try:
-        alone.tobytes()
-    except (AttributeError, TypeError, ValueError, OverflowError, struct.error):
-        return False
-    return True
 
 
 def _upright(pixels, orientation):
@@ -257,7 +232,7 @@ def _encode_png16(pixels, metadata):
     if "dpi" in metadata:
         chunks += _chunk(b"pHYs", struct.pack(">IIB", *(round(dpi / INCH) for dpi in metadata["dpi"]), 1))
     if "exif" in metadata:
-        chunks += _chunk(b"eXIf", metadata["exif"].removeprefix(b"Exif\0\0"))
+        chunks += _chunk(b"eXIf", metadata["exif"].removeprefix(exif.PREFIX))
     return encoded[:header_end] + chunks + encoded[header_end:]
 
 

@@ -1,13 +1,16 @@
 import dataclasses
+import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tifffile
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from keras_rednet import RED10, restore
 from keras_rednet.dataset import read_image
+from keras_rednet.exif import read as read_exif
 from keras_rednet.pictures import ORIENTATION, Picture, _chunk, _dpi, read_picture, write_picture
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -45,6 +48,60 @@ def test_round_trip_keeps_exif_and_profile(tmp_path, suffix):
         assert kept[0x010F] == "Camera maker"
         assert kept.get_ifd(0x8769)[0x829D] == 2.5
         assert kept.get_ifd(0x8825)[0x0001] == "N"
+
+
+WORDS = "\u00a9 2024 Jos\u00e9 M\u00fcller, \u6771\u4eac"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+@pytest.mark.parametrize("source", ["a.jpg", "a.tif", "a.png"])
+def test_letters_outside_ascii_and_the_types_of_fields_are_kept(tmp_path, source, suffix):
+    marked = "x" * len(WORDS.encode())
+    block = exif(tag33432=marked)
+    settings = block.get_ifd(0x8769)
+    settings[0xA430], settings[0x9286], settings[0x9204] = marked, b"UNICODE\0" + b"a note", -1.5
+    data = block.tobytes().replace(marked.encode(), WORDS.encode())
+    undefined = struct.pack(">HHI", 0x9286, 7, 14)
+    data = data.replace(struct.pack(">HHI", 0x9286, 1, 14), undefined)
+    assert undefined in data
+    write_picture(tmp_path / source, Picture(Image.new("RGB", (8, 8)), data))
+    write_picture(tmp_path / f"b{suffix}", read_picture(tmp_path / source))
+    kept = Image.open(tmp_path / f"b{suffix}").getexif()
+    settings = kept.get_ifd(0x8769)
+    assert [text.encode("latin-1").decode() for text in (kept[0x8298], settings[0xA430])] == [WORDS, WORDS]
+    assert settings[0x9286] == b"UNICODE\0a note"
+    assert settings[0x9204] == -1.5
+    assert struct.pack("<HHI", 0x9286, 7, 14) in (tmp_path / f"b{suffix}").read_bytes()
+
+
+def test_exif_data_that_old_png_files_hold_as_text(tmp_path):
+    data, text = exif().tobytes(), PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(data)}\n{data.hex()}\n", zip=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=text)
+    write_picture(tmp_path / "b.jpg", read_picture(tmp_path / "a.png"))
+    assert Image.open(tmp_path / "b.jpg").getexif()[0x010F] == "Camera maker"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_damaged_exif_data_never_harm_a_picture(tmp_path, seed):
+    random, whole = np.random.default_rng(seed), exif().tobytes()
+    for _ in range(50):
+        data = bytearray(whole[: random.integers(6, len(whole) + 1)])
+        for place in random.integers(6, len(whole), 4):
+            data[place : place + 1] = bytes(random.integers(0, 256, 1, np.uint8))
+        found = read_exif(SimpleNamespace(format="JPEG", info={"exif": bytes(data)}), None)
+        if found:
+            for suffix in (".png", ".tif"):
+                write_picture(tmp_path / f"a{suffix}", Picture(Image.new("RGB", (8, 8), (1, 2, 3)), found))
+                assert Image.open(tmp_path / f"a{suffix}").getpixel((7, 7)) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_a_tiff_of_unknown_resolution_gets_none(tmp_path, suffix):
+    Image.fromarray(pixels(8, 16, 3)).save(tmp_path / "a.tif")
+    write_picture(tmp_path / f"b{suffix}", read_picture(tmp_path / "a.tif"))
+    assert Image.open(tmp_path / f"b{suffix}").info.get("dpi", (1, 1)) == (1, 1)  # what Pillow says of TIFFs
+    assert "dpi" not in Image.open(tmp_path / f"b{suffix}").info or suffix == ".tif"
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])
@@ -126,7 +183,7 @@ def test_a_tiff_whose_white_is_zero_is_turned_over(tmp_path, depth):
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_tag_of_another_type_costs_itself_only(tmp_path, orientation):
+def test_a_tag_of_another_type_is_kept_as_it_is(tmp_path, orientation):
     block = exif(tag274=orientation)
     whole = bytearray(block.tobytes())
     at = whole.index(b"\x01\x0f\x00\x02")  # in this big-endian block: the tag 0x010F, of type 2, text
@@ -137,7 +194,7 @@ def test_a_tag_of_another_type_costs_itself_only(tmp_path, orientation):
     assert picture.image.size == ((16, 8) if orientation == 1 else (8, 16))
     write_picture(tmp_path / "b.jpg", picture)
     kept = Image.open(tmp_path / "b.jpg").getexif()
-    assert 0x010F not in kept
+    assert kept[0x010F] == Image.open(tmp_path / "a.jpg").getexif()[0x010F]
     assert kept.get_ifd(0x8769)[0x829D] == 2.5
 
 
@@ -302,6 +359,13 @@ def test_refuses_several_pages_and_what_would_lose_depth(tmp_path):
         read_picture(tmp_path / "c.png")
     with pytest.raises(ValueError, match="16-bit colour TIFF would lose its depth; save it as 16-bit PNG"):
         read_picture(tmp_path / "b.tif")
+    tifffile.imwrite(tmp_path / "d.tif", pixels(9, 8, dtype="uint16") // 16, photometric="minisblack")
+    whole = bytearray((tmp_path / "d.tif").read_bytes())
+    at = whole.index(struct.pack("<HHIH", 258, 3, 1, 16))  # as if they were packed
+    whole[at + 8] = 12
+    (tmp_path / "d.tif").write_bytes(whole)
+    with pytest.raises(ValueError, match="d.tif: a TIFF of 12 bits; save it with 16"):
+        read_picture(tmp_path / "d.tif")
 
 
 def test_a_missing_file_is_an_os_error(tmp_path):
