@@ -4,12 +4,13 @@ Only the standard library is imported until a command runs, so that `rednet --he
 """
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import sys
 from pathlib import Path
 
-from keras_rednet.quiet import quiet_libraries
+from keras_rednet.quiet import quiet_libraries, steady_stderr
 
 TASKS = ("denoise", "super_resolution", "deblock", "deblur", "inpaint")
 ENGINES = ("keras", "litert")
@@ -34,8 +35,9 @@ examples:
   rednet export NAME -o denoise.tflite --quantize float16   a file for phones
   rednet weights                                            the shipped networks and what they score
 
-Colour, bit depth, alpha, EXIF data and ICC profile are kept. A broken file is named and the others are still restored;
-the exit status is then 1. Nothing is overwritten without --overwrite."""
+Colour, bit depth, alpha, EXIF data and ICC profile are kept (BMP holds neither of the last two). Links to folders are
+not followed. A broken file is named and the others are still restored; the exit status is then 1. Nothing is
+overwritten without --overwrite."""
 
 
 def main(arguments=None):
@@ -180,16 +182,25 @@ def _restore_files(jobs, restorer):
     from rich.console import Console
     from rich.progress import Progress
 
-    console, failures = Console(stderr=True), []
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+    failures = []
+    with contextlib.ExitStack() as stack:
+        console = Console(file=stack.enter_context(steady_stderr()), stderr=True)
+        shared = console.is_terminal and sys.stdout is not None and sys.stdout.isatty()
+        options = {"disable": not console.is_terminal, "redirect_stdout": False, "redirect_stderr": False}
+        progress = stack.enter_context(Progress(console=console, transient=True, **options))
         bar = progress.add_task("", total=len(jobs))
 
+        def tell(text):  # above the bar
+            console.print(text, soft_wrap=True, markup=False, highlight=False, emoji=False)
+
         def report(source, target, seconds, error):
-            if error is None:
-                print(f"{source} -> {target}  {seconds:.1f} s", flush=True)
-            else:
+            if error is not None:
                 failures.append(source)
-                print(f"rednet: {_one_line(source, error)}", file=sys.stderr, flush=True)
+                tell(f"rednet: {_one_line(source, error)}")
+            elif shared:
+                tell(f"{source} -> {target}  {seconds:.1f} s")
+            else:
+                print(f"{source} -> {target}  {seconds:.1f} s", flush=True)
             progress.update(bar, description=source.name, advance=1)
 
         restorer.restore_files(jobs, report)

@@ -88,6 +88,7 @@ class Restorer:
         def finish(job, restored, error, seconds):
             if error is None:
                 try:
+                    self._refuse_to_overwrite(job[1])  # where names ignore case, it may be the last one's
                     write_picture(job[1], restored)
                 except FAILURES as failure:
                     error = failure
@@ -110,14 +111,17 @@ class Restorer:
     def _read(self, source, target):
         if source.exists() and not source.is_file():
             raise ValueError(f"{source}: {'a folder that cannot be read' if source.is_dir() else 'not a file'}.")
-        if target.is_file() and not self.work.overwrite:
-            raise ValueError(f"{target} is there already: add --overwrite to replace it, or --resume to leave it.")
+        self._refuse_to_overwrite(target)
         picture = read_picture(source)
         check_format(target, picture.image)  # before the work, not after it
         target.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(target.parent, os.W_OK):
             raise PermissionError(f"{target.parent} cannot be written to: choose another folder.")
         return picture
+
+    def _refuse_to_overwrite(self, target):
+        if target.is_file() and not self.work.overwrite:
+            raise ValueError(f"{target} is there already: add --overwrite to replace it, or --resume to leave it.")
 
     def _restored(self, picture):
         image, work = picture.image, self.work
@@ -210,10 +214,10 @@ def _channels(image):
 
 def jobs(photos, output):
     """Returns (source, target) paths; raises ValueError where two sources would become one target."""
-    into_folder = output.endswith(("/", "\\")) or len(photos) > 1 or photos[0].is_dir() or Path(output).is_dir()
+    into_folder = output.endswith(("/", "\\")) or len(photos) > 1 or os.path.isdir(photos[0]) or os.path.isdir(output)
     folder, found = Path(output), []
     for photo in photos:
-        if photo.is_dir():
+        if os.path.isdir(photo):  # which raises nothing where a folder above may not be entered
             found += [(path, folder / path.relative_to(photo)) for path in _pictures(photo, folder)]
         else:
             found.append((photo, folder / photo.name if into_folder else folder))

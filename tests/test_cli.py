@@ -1,6 +1,8 @@
+import contextlib
 import errno
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -12,9 +14,10 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
-from keras_rednet import RED10, RED20, RED30, REDNet, cli, restore
+from keras_rednet import RED10, RED20, RED30, REDNet, cli, quiet, restore
 from keras_rednet.cli import main
 from keras_rednet.metrics import psnr
+from keras_rednet.photos import Restorer, Work
 from keras_rednet.pictures import ORIENTATION
 from keras_rednet.weights import read_record, records, save
 from recipes import evaluate
@@ -476,6 +479,60 @@ def test_prints_nothing_of_its_libraries(photos, tmp_path):
     assert [run.stderr for run in done[:2]] == ["", ""]
     assert [len(run.stdout.splitlines()) for run in done] == [6, 6, 0]
     assert len(done[2].stderr.splitlines()) == 7
+
+
+def test_a_terminal_gets_the_names_of_broken_files_and_a_file_those_of_restored_ones(tmp_path):
+    photos = (
+        tmp_path / "a [red] and quite long name, as folders of photographs have them, year by year and event by event"
+    )
+    photos.mkdir()
+    (photos / "1.png").write_bytes(b"broken")
+    Image.new("L", (16, 16)).save(photos / "2.png")
+    Image.new("RGB", (16, 16)).save(photos / "3.jpg")
+    command = [sys.executable, "-m", "keras_rednet.cli", "denoise", photos, "-o", tmp_path / "out"]
+    ours, theirs = pty.openpty()
+    with (tmp_path / "done.txt").open("w") as done:
+        process = subprocess.Popen([*map(str, command)], stdout=done, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal's end
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert process.wait() == 1
+    assert f"rednet: {photos / '1.png'}: not a picture".encode() in shown
+    names = [line.split(" -> ")[0] for line in (tmp_path / "done.txt").read_text().splitlines()]
+    assert names == [str(photos / name) for name in ("2.png", "3.jpg")]
+
+
+def test_another_thread_is_heard_while_libraries_are_silenced():
+    program = f"""
+import os, runpy, sys, threading
+quiet = runpy.run_path({quiet.__file__!r})
+with quiet["steady_stderr"]() as errors:
+    with quiet["quiet_libraries"]():
+        os.write(2, b"a library")
+        print("in it", file=sys.stderr)
+        thread = threading.Thread(target=print, args=["a name: caf\\udce9"], kwargs=dict(file=errors))
+        thread.start()
+        thread.join()
+        print("caf\\udce9", file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["in it", "a name: caf\\udce9", "caf\\udce9"]
+
+
+def test_two_names_of_one_file_do_not_overwrite_each_other(tmp_path, monkeypatch):
+    for name, value in (("a.png", 0), ("A.png", 255)):
+        Image.new("L", (16, 16), value).save(tmp_path / name)
+    both = [(tmp_path / name, tmp_path / "out.png") for name in ("a.png", "A.png")]  # on a disk that ignores case
+    told = []
+    monkeypatch.setattr(Restorer, "_network", lambda self, channels, lossy: RED10(weights=None, filters=4))
+    restorer = Restorer(Work("denoise"))
+    restorer.restore_files(both, lambda source, target, seconds, error: told.append(str(error)))
+    assert told[0] == "None"
+    assert "out.png is there already: add --overwrite" in told[1]
+    assert np.asarray(Image.open(tmp_path / "out.png")).mean() < 128
 
 
 def test_help_imports_nothing_heavy():
