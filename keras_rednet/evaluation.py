@@ -55,7 +55,8 @@ def evaluate(restorer, images, corruption, protocol):
 
     Returns:
         list of dict: a row per image with `image`, `psnr_corrupted`, `ssim_corrupted`, `psnr` and `ssim` (dB and
-        [-1, 1]); last the row of their means, whose `image` is "mean".
+        [-1, 1]); last the row of their means, whose `image` is "mean". The infinite PSNR of an image that is as the
+        clean one counts in no mean, unless all are.
 
     Raises:
         ValueError: there are no images, or one that is too small or of another colour; the message names it.
@@ -70,7 +71,11 @@ def evaluate(restorer, images, corruption, protocol):
     if not rows:
         raise ValueError("`images` must hold at least one (name, clean) pair. Received: none.")
     columns = [column for column in rows[0] if column != "image"]
-    return [*rows, {"image": "mean", **{column: np.mean([row[column] for row in rows]) for column in columns}}]
+    return [*rows, {"image": "mean", **{column: _mean([row[column] for row in rows]) for column in columns}}]
+
+
+def _mean(values):
+    return np.mean([value for value in values if not np.isposinf(value)] or values)
 
 
 def _cropped(name, clean, protocol):

@@ -71,18 +71,19 @@ def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=a
     Returns:
         {source path: reason} of those that are not restored.
     """
-    reasons, left = {}, [job for job in jobs if not job[1].is_file()]
+    reasons, answered, left = {}, set(), [job for job in jobs if not job[1].is_file()]
     size = max(1, min(BATCH, len(left) // (ROUNDS * workers)))
     for number in range(attempts):
         how = {"work": work, "threads": threads, "attempt": attempt}
         for source, error in _run(left, how, workers, threads, gpus, size if number == 0 else 1):
+            answered.add(source)
             if error:
                 reasons[source] = error
             report(source)
-        left = [(source, target) for source, target in left if not target.is_file() and str(source) not in reasons]
+        left = [(source, target) for source, target in left if str(source) not in answered and not target.is_file()]
         if not left:
             break
-    return reasons | {str(source): f"its process died, {attempts} times" for source, _ in left}
+    return reasons | {str(source): f"its process died or failed, {attempts} times" for source, _ in left}
 
 
 def _run(jobs, how, workers, threads, gpus, size):
@@ -102,7 +103,7 @@ def _run(jobs, how, workers, threads, gpus, size):
         num_cpus=threads,
         num_gpus=gpus,
         compute=ray.data.TaskPoolStrategy(size=workers),
-        ray_remote_args_fn=lambda: {"max_retries": 1},  # Ray's own is for ever
+        ray_remote_args_fn=lambda: {"max_retries": 0},  # `restore_all` tries again; Ray would for ever
     )
     for row in pictures.iter_rows():
         yield row["source"], row["error"]
@@ -158,7 +159,13 @@ def main(arguments=None):
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(address=options.address, log_to_driver=False, logging_level="warning")
-    workers = options.workers or max(1, int(ray.cluster_resources()["CPU"] // options.threads))
+    if not _some_machine_has(ray.nodes(), CPU=options.threads, GPU=options.gpus):
+        ray.shutdown()
+        parser.error(
+            f"Ray knows of no machine with {options.threads} processors and {options.gpus:g} GPUs, as a process takes: "
+            "choose other --threads or --gpus, or start Ray where there are some."
+        )
+    workers = options.workers or int(ray.cluster_resources()["CPU"] // options.threads)
     start = time.perf_counter()
     dead = restore_all(
         jobs,
@@ -171,6 +178,12 @@ def main(arguments=None):
     )
     ray.shutdown()
     return _reconcile(jobs, dead, Path(command.output), time.perf_counter() - start)
+
+
+def _some_machine_has(nodes, **wanted):
+    """Tells whether a machine has these resources. Ray would wait for one, in silence and for ever."""
+    there = [node["Resources"] for node in nodes if node["Alive"]]
+    return any(all(resources.get(name, 0) >= least for name, least in wanted.items()) for resources in there)
 
 
 def _progress(total, seconds=10):
@@ -191,16 +204,27 @@ def _progress(total, seconds=10):
 def _reconcile(jobs, dead, output, seconds):
     output.mkdir(parents=True, exist_ok=True)
     how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}  # names may be in no encoding
+    others = _dead_letters_of_other_commands(output, {str(source) for source, _ in jobs})
     with written_whole(output / DEAD_LETTERS) as path, path.open("w", **how) as file:
         writer = csv.writer(file)
         writer.writerow(["picture", "reason"])
-        writer.writerows(sorted(dead.items()))
+        writer.writerows(sorted([*others, *dead.items()]))
     there = sum(target.is_file() for _, target in jobs)
     print(f"{len(jobs)} inputs = {there} outputs + {len(dead)} dead letters, {seconds:.0f} s")
     if there + len(dead) != len(jobs):
-        print("rednet: the numbers differ; run the same command again", file=sys.stderr)
+        words = "the numbers differ: run the same command again, and see that all machines share the output folder"
+        print(f"rednet: {words}", file=sys.stderr)
         return 2
     return 1 if dead else 0
+
+
+def _dead_letters_of_other_commands(output, sources):
+    """Returns the rows of pictures that are not among `sources`, of another manifest perhaps."""
+    if not (output / DEAD_LETTERS).is_file():
+        return []
+    escaped = {source.encode(errors="backslashreplace").decode() for source in sources}
+    with (output / DEAD_LETTERS).open(newline="", encoding="utf-8") as file:
+        return [(row["picture"], row["reason"]) for row in csv.DictReader(file) if row["picture"] not in escaped]
 
 
 if __name__ == "__main__":

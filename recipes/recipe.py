@@ -1,6 +1,7 @@
 """What a training run is: one frozen object, so that a mistyped setting fails when it is written."""
 
 import dataclasses
+import warnings
 
 from keras_rednet import weights
 from keras_rednet.metrics import negative_psnr
@@ -109,7 +110,14 @@ class Recipe:
         return dataclasses.replace(self, **size, start_from=self.teacher, architecture=None).build()
 
     def _start(self, model):
-        depth = _record(self.start_from)["recipe"]["depth"]
+        record = _record(self.start_from)
+        depth, strides = record["recipe"]["depth"], tuple(record["downsample_at"])
+        if strides != tuple(self.downsample_at):
+            warnings.warn(
+                f"{self.start_from} is down-sampled at {strides}, this network at {tuple(self.downsample_at)}: its "
+                "feature maps mean little here. Start from weights of the same, if that is not meant.",
+                stacklevel=3,
+            )
         if depth < self.depth:
             grow(dataclasses.replace(self, depth=depth).build(), model)
         elif _is_run(self.start_from):

@@ -1,7 +1,7 @@
 """Trains a recipe: `python -m recipes.train red30-fast-denoise-blind-gray --data FOLDER... --out RUN`.
 
 Run it again with the same arguments after an interruption and it goes on from the last finished epoch, to the same
-weights bit for bit. In the output folder:
+weights: bit for bit on processors, up to the order in which they add on GPUs. In the output folder:
 
     recipe.json      the recipe, seed, data, commit and versions with which the run began
     history.csv      a row per epoch: loss, learning rate, patches per second, validation PSNR by corruption
@@ -144,8 +144,8 @@ def _patches(recipe, images, epoch, shard):
     devices = distribute.replicas()
     if recipe.batch_size % devices:
         raise ValueError(
-            f"A batch is split between {devices} devices, so `batch_size` must be a multiple of that. "
-            f"Received: batch_size={recipe.batch_size}; choose another --batch-size."
+            f"A batch is split between {devices} devices, so `batch_size` must be a multiple of that. Received: "
+            f"batch_size={recipe.batch_size}; choose another --batch-size, or show fewer GPUs (CUDA_VISIBLE_DEVICES)."
         )
     return dataset.training_patches(
         images,
@@ -403,7 +403,7 @@ def describe(recipe, training, validation):
         | {
             "loss": getattr(recipe.loss, "__name__", recipe.loss),
             "start_from": _origin(recipe.start_from),
-            "teacher": _origin(recipe.teacher),
+            "teacher": _origin(recipe.teacher, of_these_bytes=True),
             "corruption": repr(recipe.corruption),
             "validation": {k: repr(v) for k, v in recipe.validation.items()},
         },
@@ -415,10 +415,11 @@ def describe(recipe, training, validation):
     }
 
 
-def _origin(start_from):
+def _origin(start_from, of_these_bytes=False):
     """Returns shipped weights with their version, or a run's file without the folders of this machine."""
     if start_from is None or str(start_from).endswith(".npz"):
-        return start_from and "/".join(Path(start_from).parts[-2:])
+        name = start_from and "/".join(Path(start_from).parts[-2:])
+        return f"{name} {weights.read_record(start_from).get('sha256')}" if name and of_these_bytes else name
     return weights.versioned(start_from)
 
 
@@ -491,7 +492,7 @@ def main(arguments=None, program="python -m recipes.train"):
         metavar="FOLDER",
         help=f"folders of clean images; every {VALIDATION_EVERY}th, by name, is held out to validate",
     )
-    parser.add_argument("--tfds", metavar="NAME", help="train on this TensorFlow data set, all of --data validates")
+    parser.add_argument("--tfds", metavar="NAME", help="train on this TensorFlow data set; --data validates")
     parser.add_argument("--feature", default="image", help="its feature that holds the clean image")
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="the folder of the run; an interrupted run resumes"
@@ -511,8 +512,8 @@ def main(arguments=None, program="python -m recipes.train"):
         parser.error(f"--epochs must be at least 1. Received: {options.epochs}")
     if options.smoke and (options.start_from or options.teacher):
         parser.error("--smoke trains a smaller network, which starts afresh: leave out --start-from and --teacher")
-    if (options.coordinator is None) != (options.processes == 1):
-        parser.error("--coordinator and --processes belong together")
+    if options.coordinator is None and (options.processes, options.process) != (1, 0):
+        parser.error("several processes need --coordinator, the address of process 0")
     names = ("start_from", "teacher", "precision", *NUMBERS)
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     recipe = RECIPES[options.recipe]

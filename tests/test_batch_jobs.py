@@ -50,6 +50,29 @@ def test_names_in_no_encoding_are_dead_letters_too(tmp_path):
     assert r"caf\udce9.png,damaged" in (tmp_path / "out" / batch.DEAD_LETTERS).read_text()
 
 
+def test_dead_letters_of_another_manifest_stay(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    one, two = ([(tmp_path / name, tmp_path / "out" / name)] for name in (name, "b.png"))
+    for jobs, dead in ((one, {name: "damaged"}), (two, {str(tmp_path / "b.png"): "damaged"}), (two, {})):
+        dead = {str(tmp_path / source): reason for source, reason in dead.items()}
+        batch._reconcile(jobs, dead, tmp_path / "out", 1.0)
+    rows = (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines()
+    assert rows == ["picture,reason", rf"{tmp_path}/caf\udce9.png,damaged"]
+    batch._reconcile(one, {}, tmp_path / "out", 1.0)
+    assert (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines() == ["picture,reason"]
+
+
+def test_a_machine_must_have_all_that_a_process_takes():
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 4.0}},
+        {"Alive": True, "Resources": {"GPU": 1.0}},
+        {"Alive": False, "Resources": {"CPU": 8.0, "GPU": 8.0}},
+    ]
+    assert batch._some_machine_has(nodes, CPU=4, GPU=0)
+    assert not batch._some_machine_has(nodes, CPU=5, GPU=0)
+    assert not batch._some_machine_has(nodes, CPU=1, GPU=0.5)
+
+
 def test_a_folder_is_no_output(photos, tmp_path, capsys):
     """What a folder that cannot be read would become may be there from an earlier run."""
     (tmp_path / "out" / "sub").mkdir(parents=True)

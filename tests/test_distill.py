@@ -86,7 +86,7 @@ def test_a_run_with_a_teacher_resumes_to_the_same_weights(photos, tmp_path, teac
         np.testing.assert_array_equal(received, expected)
     assert any(np.any(one != other) for one, other in zip(whole, untaught, strict=True))
     record = json.loads((tmp_path / "whole" / "weights.json").read_text())
-    assert record["recipe"]["teacher"] == "teacher/weights.npz"
+    assert record["recipe"]["teacher"] == f"teacher/weights.npz {weights.read_record(teacher)['sha256']}"
 
 
 @pytest.mark.parametrize(

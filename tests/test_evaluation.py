@@ -29,6 +29,17 @@ def test_a_perfect_restorer_is_perfect_and_a_lazy_one_gains_nothing():
     assert (lazy["psnr"], lazy["ssim"]) == (lazy["psnr_corrupted"], lazy["ssim_corrupted"])
 
 
+def test_an_image_that_the_corruption_spared_does_not_hide_the_others():
+    def spares_the_first(clean, seed):
+        return clean if seed[1] == 0 else NOISE(clean, seed=seed)
+
+    rows = evaluate(lambda corrupted: corrupted, images(3), spares_the_first, Protocol())
+    assert rows[0]["psnr"] == np.inf
+    for column in ("psnr_corrupted", "psnr"):
+        assert rows[-1][column] == pytest.approx(np.mean([row[column] for row in rows[1:3]]))
+    assert np.isnan(evaluate(lambda corrupted: corrupted * np.nan, images(2), NOISE, Protocol())[-1]["psnr"])
+
+
 def test_the_seed_decides_the_noise_and_every_image_has_its_own():
     seen = []
     same = [("a", np.zeros((16, 16, 1), "float32"))] * 2

@@ -355,6 +355,15 @@ def test_a_recipe_starts_from_weights(pretrained, start):
         np.testing.assert_allclose(received, expected, atol=1e-3)  # float16 on disk
 
 
+def test_starting_from_weights_that_are_down_sampled_elsewhere_is_warned_of(pretrained):
+    _ship(with_random_weights(RED30(weights=None)), 30, pretrained)
+    recipe = dataclasses.replace(train.RECIPES["red30-fast-denoise-blind-gray"], start_from="gray")
+    with pytest.warns(
+        UserWarning, match=r"gray is down-sampled at \(\), this network at \(1,\): its feature maps mean"
+    ):
+        recipe.build()
+
+
 @pytest.mark.parametrize("start", ["gray", "{pretrained}/gray-v1.npz"])
 def test_red30_starts_from_red20(pretrained, start):
     gray = with_random_weights(RED20(weights=None))
@@ -384,3 +393,21 @@ def _ship(model, depth, pretrained):
 def test_a_record_names_the_run_it_went_on_from_but_no_folder_of_the_machine(start, recorded):
     recipe = dataclasses.replace(train.RECIPES["red30-denoise-blind-gray"], start_from=start)
     assert train.describe(recipe, [], [])["recipe"]["start_from"].rstrip("0123456789") == recorded
+
+
+def test_a_run_knows_its_teacher_by_its_bytes(pretrained):
+    known = []
+    for filters in (2, 3):
+        _ship(RED30(weights=None, filters=filters), 30, pretrained)
+        teacher = str(pretrained / "gray-v1.npz")
+        recipe = dataclasses.replace(train.RECIPES["red30-denoise-blind-gray"], teacher=teacher)
+        known.append(train.describe(recipe, [], [])["recipe"]["teacher"])
+    assert all(name.startswith(f"{pretrained.name}/gray-v1.npz ") for name in known)
+    assert known[0] != known[1]
+
+
+@pytest.mark.parametrize("numbers", [["--processes", "2"], ["--process", "1"]])
+def test_several_processes_need_a_coordinator(tmp_path, numbers, capsys):
+    with pytest.raises(SystemExit):
+        train.main(["red30-denoise-blind-gray", "--data", str(tmp_path), "--out", str(tmp_path / "run"), *numbers])
+    assert "several processes need --coordinator" in capsys.readouterr().err

@@ -26,6 +26,7 @@ def dying(work, source, target):
     """Dies of one picture, always; takes its time for the others and leaves word of its process."""
     (target.parent / f"process-{os.getpid()}").touch()
     if source.name == "poison.png":
+        (target.parent / f"poison-{os.getpid()}").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.2)
     return batch.attempt(work, source, target)
@@ -103,6 +104,16 @@ def test_the_command(photos_folder, tiny_weights, tmp_path):  # noqa: F811
     assert done.stdout.splitlines()[-1].startswith("2 inputs = 2 outputs + 0 dead letters"), done.stderr
     again = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "sub").iterdir()}
     assert {path.name for path in times if times[path] != again[path]} == {"00.png"}
+    with (tmp_path / "out" / batch.DEAD_LETTERS).open() as file:
+        assert {Path(row["picture"]).name for row in csv.DictReader(file)} == {"broken.png", "half.png"}
+
+
+@pytest.mark.slow
+def test_what_no_machine_has_is_told(photos_folder, tiny_weights, tmp_path):  # noqa: F811
+    command = [sys.executable, "-m", "recipes.batch", "--gpus", "0.5", "denoise", photos_folder, "-o", tmp_path / "out"]
+    done = subprocess.run([*map(str, command), "--weights", str(tiny_weights)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Ray knows of no machine with 1 processors and 0.5 GPUs" in done.stderr
 
 
 @pytest.mark.slow
@@ -143,4 +154,5 @@ def test_a_picture_that_kills(photos_folder, tiny_weights, tmp_path, cluster):  
     (photos_folder / "sub" / "poison.png").write_bytes((photos_folder / "sub" / "00.png").read_bytes())
     jobs, dead = run(photos_folder, tmp_path / "out", tiny_weights, attempt=dying, attempts=2)
     check(jobs, dead, {"broken.png", "half.png", "poison.png"})
-    assert [reason for source, reason in dead.items() if "poison" in source] == ["its process died, 2 times"]
+    assert len(list((tmp_path / "out" / "sub").glob("poison-*"))) == 2
+    assert [reason for source, reason in dead.items() if "poison" in source] == ["its process died or failed, 2 times"]
