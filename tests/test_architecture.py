@@ -10,6 +10,7 @@ LEVELS = {
     "keras_rednet": 0,  # only names, imported when they are first used
     "keras_rednet.bsds500": 0,
     "keras_rednet.color": 0,
+    "keras_rednet.exif": 0,
     "keras_rednet.geometry": 0,
     "keras_rednet.metrics": 0,
     "keras_rednet.resize": 0,

@@ -395,17 +395,6 @@ def test_a_record_names_the_run_it_went_on_from_but_no_folder_of_the_machine(sta
     assert train.describe(recipe, [], [])["recipe"]["start_from"].rstrip("0123456789") == recorded
 
 
-def test_a_run_knows_its_teacher_by_its_bytes(pretrained):
-    known = []
-    for filters in (2, 3):
-        _ship(RED30(weights=None, filters=filters), 30, pretrained)
-        teacher = str(pretrained / "gray-v1.npz")
-        recipe = dataclasses.replace(train.RECIPES["red30-denoise-blind-gray"], teacher=teacher)
-        known.append(train.describe(recipe, [], [])["recipe"]["teacher"])
-    assert all(name.startswith(f"{pretrained.name}/gray-v1.npz ") for name in known)
-    assert known[0] != known[1]
-
-
 @pytest.mark.parametrize("numbers", [["--processes", "2"], ["--process", "1"]])
 def test_several_processes_need_a_coordinator(tmp_path, numbers, capsys):
     with pytest.raises(SystemExit):
