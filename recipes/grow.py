@@ -1,7 +1,7 @@
-"""Makes a deep network from a trained shallower one: new layers go into its middle, where the skip goes around them.
+"""Makes a network of another depth from a trained one: layers go into its middle, inside a skip, or out of it.
 
 RED20 costs two thirds of RED30's time a step and learns alike, so its training need not be repeated (layers that start
-as an identity: Chen et al., Net2Net, arXiv 1511.05641).
+as an identity: Chen et al., Net2Net, arXiv 1511.05641), and what RED30 has learnt is a start for RED20.
 """
 
 import numpy as np
@@ -22,18 +22,41 @@ def grow(shallow, deep):
     Raises:
         ValueError: `deep` is not deeper, or has no skip around its new layers.
     """
-    half, deeper = (sum(layer.name.startswith("conv") for layer in model.layers) for model in (shallow, deep))
-    new = deeper - half
-    if new < 1 or not any(layer.name == f"skip{new}" for layer in deep.layers):
-        raise ValueError(
-            f"A deeper network grows from one whose middle, conv{half}, a skip of the deeper one starts from. "
-            f"Received: {2 * half} layers to grow to {2 * deeper}."
-        )
-    for k in range(1, half + 1):
-        deep.get_layer(f"conv{k}").set_weights(shallow.get_layer(f"conv{k}").get_weights())
-        deep.get_layer(f"deconv{new + k}").set_weights(shallow.get_layer(f"deconv{k}").get_weights())
+    new, pairs = _outer_layers(shallow, deep)
+    for of_shallow, of_deep in pairs:
+        of_deep.set_weights(of_shallow.get_weights())
     last, following = (deep.get_layer(f"deconv{k}") for k in (new, new + 1))
     kernel, bias = last.get_weights()
     last.set_weights([np.zeros_like(kernel), np.full_like(bias, START)])
     kernel, bias = following.get_weights()  # [h, w, out, in]
     following.set_weights([kernel, bias - START * kernel.sum(axis=(0, 1, 3))])
+
+
+def shrink(deep, shallow):
+    """Puts the outer layers of a RED-Net into a shallower one, in place: all but those that a skip goes around.
+
+    What the inner layers added to that skip is lost, so this is a start for training, no network to use.
+
+    Args:
+        deep: a trained RED-Net (keras_rednet.REDNet).
+        shallow: a RED-Net that differs in its depth only.
+
+    Raises:
+        ValueError: `shallow` is not shallower, or `deep` has no skip around the layers to leave out.
+    """
+    for of_shallow, of_deep in _outer_layers(shallow, deep)[1]:
+        of_shallow.set_weights(of_deep.get_weights())
+
+
+def _outer_layers(shallow, deep):
+    """Returns by how many convolutions the one is deeper, and the pairs of layers that both have."""
+    half, deeper = (sum(layer.name.startswith("conv") for layer in model.layers) for model in (shallow, deep))
+    new = deeper - half
+    if new < 1 or not any(layer.name == f"skip{new}" for layer in deep.layers):
+        raise ValueError(
+            f"Depths differ by layers that a skip of the deeper network goes around, from its conv{half}. "
+            f"Received: {2 * half} layers for the shallower one and {2 * deeper} for the deeper; 20 and 30 fit."
+        )
+    names = [(f"conv{k}", f"conv{k}") for k in range(1, half + 1)]
+    names += [(f"deconv{k}", f"deconv{new + k}") for k in range(1, half + 1)]
+    return new, [(shallow.get_layer(of_shallow), deep.get_layer(of_deep)) for of_shallow, of_deep in names]

@@ -6,7 +6,7 @@ import warnings
 from keras_rednet import weights
 from keras_rednet.metrics import negative_psnr
 from keras_rednet.model import RED10, RED20, RED30, REDNet
-from recipes.grow import grow
+from recipes.grow import grow, shrink
 
 BUILDERS = {10: RED10, 20: RED20, 30: RED30}
 SPEEDS = {(): "", (1,): "-fast"}
@@ -37,8 +37,8 @@ class Recipe:
         ema_momentum: of the moving average of weights that is validated and kept, or None.
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
         start_from: weights to start from: shipped ones by name, with or without the version, or the path of a run's
-            weights.npz. Their dead feature maps are redrawn (recipes/revive.py); RED20's grow into RED30's
-            (recipes/grow.py). None starts afresh.
+            weights.npz. Their dead feature maps are redrawn (recipes/revive.py); RED20's grow into RED30's,
+            which shrink to RED20's (recipes/grow.py). None starts afresh.
         teacher: weights, named as in `start_from`, of a better network for the same task and images: training leaves
             out most of the error that it makes too (recipes/distill.py). Or None. The loss must be `negative_psnr`.
         architecture: None for RED10, RED20 or RED30, or a dict of other arguments of `REDNet`, for ablations.
@@ -118,8 +118,9 @@ class Recipe:
                 "feature maps mean little here. Start from weights of the same, if that is not meant.",
                 stacklevel=3,
             )
-        if depth < self.depth:
-            grow(dataclasses.replace(self, depth=depth).build(), model)
+        if depth != self.depth:
+            other = dataclasses.replace(self, depth=depth).build()
+            grow(other, model) if depth < self.depth else shrink(other, model)
         elif _is_run(self.start_from):
             weights.load_file(model, self.start_from)
         else:

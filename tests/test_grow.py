@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_rednet import REDNet
-from recipes.grow import grow
+from recipes.grow import grow, shrink
 
 
 def trained(depth):
@@ -38,7 +38,20 @@ def test_the_new_layers_get_a_gradient():
         assert not np.array_equal(old, new)
 
 
+def test_a_shrunk_network_computes_what_the_deep_one_does_without_its_middle():
+    deep, shallow = trained(14), trained(8)
+    shrink(deep, shallow)
+    last = deep.get_layer("deconv3")  # its sum with conv4 is what the shallow one's deconv1 starts from
+    last.set_weights([np.zeros_like(weight) for weight in last.get_weights()])
+    image = np.random.default_rng(1).random((1, 40, 40, 1), dtype=np.float32)
+    expected = deep.predict(image, verbose=0)
+    assert np.abs(expected - image).max() > 0.1
+    np.testing.assert_allclose(shallow.predict(image, verbose=0), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("depths", [(8, 8), (14, 8), (6, 14)])
 def test_networks_that_do_not_fit(depths):
-    with pytest.raises(ValueError, match=f"Received: {depths[0]} layers to grow to {depths[1]}"):
-        grow(REDNet(depths[0], filters=2), REDNet(depths[1], filters=2))
+    first, second = (REDNet(depth, filters=2) for depth in depths)
+    for put in (lambda: grow(first, second), lambda: shrink(second, first)):
+        with pytest.raises(ValueError, match=f"Received: {depths[0]} layers for the shallower one and {depths[1]}"):
+            put()

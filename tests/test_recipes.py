@@ -365,13 +365,14 @@ def test_starting_from_weights_that_are_down_sampled_elsewhere_is_warned_of(pret
 
 
 @pytest.mark.parametrize("start", ["gray", "{pretrained}/gray-v1.npz"])
-def test_red30_starts_from_red20(pretrained, start):
-    gray = with_random_weights(RED20(weights=None))
-    _ship(gray, 20, pretrained)
-    recipe = train.RECIPES["red30-denoise-blind-gray"]
+@pytest.mark.parametrize(("depth", "other"), [(20, 30), (30, 20)])
+def test_a_recipe_starts_from_another_depth(pretrained, start, depth, other):
+    gray = with_random_weights({20: RED20, 30: RED30}[depth](weights=None))
+    _ship(gray, depth, pretrained)
+    recipe = train.RECIPES[f"red{other}-denoise-blind-gray"]
     started = dataclasses.replace(recipe, start_from=start.format(pretrained=pretrained)).build()
-    for shallow, deep in (("conv10", "conv10"), ("deconv10", "deconv15")):
-        weights_of = gray.get_layer(shallow).get_weights(), started.get_layer(deep).get_weights()
+    for layer, in_other in (("conv10", "conv10"), (f"deconv{depth // 2}", f"deconv{other // 2}")):
+        weights_of = gray.get_layer(layer).get_weights(), started.get_layer(in_other).get_weights()
         for expected, received in zip(*weights_of, strict=True):
             np.testing.assert_allclose(received, expected, atol=1e-3)  # float16 on disk
 
