@@ -5,6 +5,7 @@ import http.server
 import io
 import json
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -142,16 +143,22 @@ def test_an_interrupted_write_leaves_the_picture_that_is_there(tmp_path, monkeyp
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out.png", "there")]
 
 
-def test_an_answer_that_breaks_off():
+@pytest.mark.parametrize(
+    ("linger", "how"), [((0, 0), "IncompleteRead"), ((1, 0), "ConnectionResetError")], ids=["closed", "reset"]
+)
+def test_an_answer_that_breaks_off(linger, how):
     def answer():
         connection, _ = server.accept()
-        connection.recv(65536)
+        request = b""
+        while not request.endswith(b"}]}}"):  # what is left unread would reset the connection
+            request += connection.recv(65536)
         connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"outputs"')
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", *linger))
         connection.close()
 
     with socket.create_server(("localhost", 0)) as server:
         threading.Thread(target=answer, daemon=True).start()
-        with pytest.raises(OSError, match="broke off its answer: IncompleteRead"):
+        with pytest.raises(OSError, match=f"localhost.* broke off its answer: {how}"):
             client.restore_by_rest([b""], server=f"localhost:{server.getsockname()[1]}", timeout=5)
 
 

@@ -33,7 +33,7 @@ def restore_by_rest(files, server="localhost:8501", model="denoise", timeout=TIM
             outputs = json.load(response)["outputs"]
     except urllib.error.HTTPError as error:
         raise ValueError(f"{server} refused the request ({error.code}): {error.read().decode()}") from error
-    except http.client.HTTPException as error:
+    except (http.client.HTTPException, ConnectionError) as error:
         raise OSError(f"{server} broke off its answer: {error!r}") from error
     return [base64.b64decode(output["b64"]) for output in outputs]
 
