@@ -4,6 +4,7 @@ Everything is measured on one machine (tests/benchmark/results) and multiplied: 
 """
 
 import csv
+import statistics
 from pathlib import Path
 
 from recipes.tables import write_section
@@ -14,6 +15,7 @@ PHOTOS, MEGAPIXELS = 10**9, 12
 CORES, GIGABITS = 64, 25  # of a machine, and of its network
 DAYS = 30
 LARGE = 2.4  # megapixels, enough for many tiles
+PATCH = 96**2 / 1e6  # megapixels of a patch of training-h200.csv: gray RED30's v3, mixed_bfloat16, batches of 64, JAX
 
 
 def read(name):
@@ -44,6 +46,14 @@ def bytes_per_megapixel():
     return tuple(int(row[column]) / float(row["megapixels"]) for column in ("bytes in", "bytes out"))
 
 
+def trained():
+    """Returns the megapixels a second that gray RED30 was trained on by a GPU, of its median epoch.
+
+    A step of training holds a restoration, its gradient and an update, so the network alone is no slower.
+    """
+    return PATCH * statistics.median(float(row["patches_per_second"]) for row in read("training-h200.csv"))
+
+
 def table():
     """Returns the table and what follows from it, in Markdown."""
     total = PHOTOS * MEGAPIXELS
@@ -67,6 +77,12 @@ def table():
         f"saturate first, by far. Files take {codec:.3f} core seconds per megapixel: {CORES} cores feed accelerators "
         f"that restore {CORES / codec:,.0f} megapixels a second before decoding and encoding hold these up. "
         f"In batch.csv, measured on another day, `rednet` took {float(_rednet()['core seconds per megapixel']):.1f}.",
+        "",
+        f"On a GPU only training was timed: an H200 took in {(speed := trained()):.1f} megapixels a second for gray "
+        f"RED30, in bfloat16, augmented by 16 cores ([training-h200.csv](tests/benchmark/results/training-h200.csv)). "
+        f"A step of training holds a restoration and more, so the network takes at most {1 / speed:.3f} s per megapixel "
+        f"there, and the billion at most {total / speed / (DAYS * 86400):,.0f} such GPUs for {DAYS} days, if tiles reach "
+        f"them in batches; files keep {codec * speed:.1f} cores of each busy.",
     ]
     return "\n".join(lines)
 
