@@ -80,9 +80,9 @@ def table():
         "",
         f"On a GPU only training was timed: an H200 took in {(speed := trained()):.1f} megapixels a second for gray "
         f"RED30, in bfloat16, augmented by 16 cores ([training-h200.csv](tests/benchmark/results/training-h200.csv)). "
-        f"A step of training holds a restoration and more, so the network takes at most {1 / speed:.3f} s per megapixel "
-        f"there, and the billion at most {total / speed / (DAYS * 86400):,.0f} such GPUs for {DAYS} days, if tiles reach "
-        f"them in batches; files keep {codec * speed:.1f} cores of each busy.",
+        f"A step of training holds a restoration and more, so the network takes at most {1 / speed:.3f} s per "
+        f"megapixel there, and the billion at most {total / speed / (DAYS * 86400):,.0f} such GPUs for {DAYS} days, if "
+        f"tiles reach them in batches; files keep {codec * speed:.1f} cores of each busy.",
     ]
     return "\n".join(lines)
 
