@@ -146,7 +146,7 @@ def read_image(file, *, color="rgb"):
         uint8 [h, w, c], c = 1 or 3; 16-bit gray is scaled to 8 bits.
 
     Raises:
-        ValueError: an unknown colour, or an image of floating-point values.
+        ValueError: an unknown colour, or an image of floating-point values or of more than 16 bits.
         OSError: not an image, or a damaged one.
     """
     colors.check_color(color)
@@ -155,7 +155,10 @@ def read_image(file, *, color="rgb"):
         if image.mode == "F":
             raise ValueError("an image of floating-point values, whose range is not known; save it with 8 or 16 bits")
         if image.mode.startswith("I"):  # 16-bit gray: Pillow's own conversion would clip it at 255
-            values = np.rint(np.asarray(image) / 257).astype(np.uint8)
+            values = np.asarray(image)
+            if values.min() < 0 or values.max() > 65535:
+                raise ValueError(f"gray values from {values.min()} to {values.max()}, not of 16 bits")
+            values = np.rint(values / 257).astype(np.uint8)
             image = Image.fromarray(255 - values if colors.inverts_16_bits(image) else values)
         gray = color == "gray" or (color == "luminance" and image.mode in ("1", "L", "LA"))
         pixels = np.asarray(image.convert("L" if gray else "RGB"))

@@ -19,7 +19,7 @@ class Protocol:
         color: what is scored: "gray", "luminance" or "rgb"; the images must be that, `evaluate` does not convert them.
         multiple: images are cut at the bottom and right to sides that are multiples of it, before they are corrupted.
         shave: pixels cut from each side before scoring.
-        quantized: True scores 8-bit values: restored images are clipped to [0, 1] and rounded to 1/255.
+        quantized: True scores 8-bit values: corrupted and restored images are clipped to [0, 1] and rounded to 1/255.
         orientations: 1, or 8 for the average of Sec. 3.5; the restorer does it, this says so.
         seed: the corruption of image i has the seed (seed, i).
 
@@ -66,7 +66,7 @@ def evaluate(restorer, images, corruption, protocol):
         clean = _cropped(name, clean, protocol)
         corrupted = np.asarray(corruption(clean, seed=(protocol.seed, i)))
         before = _scores(clean, corrupted, protocol)
-        after = _scores(clean, _stored(restorer(corrupted), protocol), protocol) if restorer else before
+        after = _scores(clean, restorer(corrupted), protocol) if restorer else before
         rows.append({"image": name, **{f"{key}_corrupted": value for key, value in before.items()}, **after})
     if not rows:
         raise ValueError("`images` must hold at least one (name, clean) pair. Received: none.")
@@ -94,9 +94,7 @@ def _cropped(name, clean, protocol):
 
 
 def _scores(clean, image, protocol):
+    if protocol.quantized:
+        image = np.rint(255 * np.clip(image, 0, 1)) / 255
     options = {"data_range": 1.0, "shave": protocol.shave}
     return {"psnr": psnr(clean, image, **options), "ssim": ssim(clean, image, **options)}
-
-
-def _stored(restored, protocol):
-    return np.rint(255 * np.clip(restored, 0, 1)) / 255 if protocol.quantized else restored

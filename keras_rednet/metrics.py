@@ -10,6 +10,7 @@ from keras import ops
 
 SSIM_WINDOW = 11  # pixels; Gaussian weights of sigma 1.5, as Wang et al. (2004)
 SSIM_SIGMA = 1.5
+MOST = 100  # dB, of an image in a mean of the metric `PSNR`: an infinite one would hide all others
 LEAST_ERROR = 1e-4  # mean squared error, 40 dB: what `negative_psnr` adds, so that errors far below it count ever less
 
 
@@ -58,15 +59,19 @@ def ssim(clean, restored, *, data_range, shave=0):
 
 @keras.saving.register_keras_serializable(package="keras_rednet")
 class PSNR(keras.metrics.MeanMetricWrapper):
-    """Mean over images of the peak signal-to-noise ratio, dB, for `model.compile(metrics=[PSNR(data_range=1.0)])`."""
+    """Mean over images of the peak signal-to-noise ratio, dB, for `model.compile(metrics=[PSNR(data_range=1.0)])`.
+
+    An image counts for at most 100 dB, also where it equals the clean one.
+    """
 
     def __init__(self, data_range, name="psnr", dtype=None):
         super().__init__(self._per_image, name=name, dtype=dtype)
         self.data_range = float(data_range)
 
     def _per_image(self, clean, restored):  # [n, h, w, c] -> [n]
+        clean, restored = (ops.cast(x, self.dtype) / self.data_range for x in (clean, restored))  # 8 bits would wrap
         mean_squared_error = ops.mean(ops.square(clean - restored), axis=(1, 2, 3))
-        return 10 * ops.log10(self.data_range**2 / mean_squared_error)
+        return -10 * ops.log10(ops.maximum(mean_squared_error, 10 ** (-MOST / 10)))
 
     def get_config(self):
         return {"data_range": self.data_range, "name": self.name, "dtype": self.dtype}
@@ -78,10 +83,11 @@ class SSIM(keras.metrics.MeanMetricWrapper):
 
     def __init__(self, data_range, name="ssim", dtype=None):
         super().__init__(self._per_image, name=name, dtype=dtype)
-        self.data_range = data_range
+        self.data_range = float(data_range)
 
     def _per_image(self, clean, restored):  # [n, h, w, c] -> [n]
-        return ops.mean(_ssim_map(clean / self.data_range, restored / self.data_range), axis=(1, 2, 3))
+        clean, restored = (ops.cast(x, self.dtype) / self.data_range for x in (clean, restored))
+        return ops.mean(_ssim_map(clean, restored), axis=(1, 2, 3))
 
     def get_config(self):
         return {"data_range": self.data_range, "name": self.name, "dtype": self.dtype}

@@ -230,7 +230,9 @@ def _cheapest_grid(network, padded):
         window_height = _window(height, rows, halo, multiple)
         side = max(multiple, int(most / window_height) // multiple * multiple - 2 * halo)
         columns = max(1, -(-(width - 2 * halo) // side))
-        costs[rows, columns] = rows * window_height * columns * _window(width, columns, halo, multiple)
+        window_width = _window(width, columns, halo, multiple)
+        if window_height * window_width <= most:
+            costs[rows, columns] = rows * window_height * columns * window_width
     return min(costs, key=costs.get)
 
 

@@ -1,6 +1,6 @@
 """What a method reaches that is told where the text stands: `python -m recipes.masked --data DATASETS`.
 
-The paper sets its network, which has no mask, beside methods that have one (Table 11), on text whose density it does
+The paper sets its network, which has no mask, beside one that has it, FoE (Sec. 5.6), on text whose density it does
 not give. This scores scikit-image's biharmonic inpainting with the exact mask beside the shipped networks on the same
 pictures, the middles of LIVE1's, and says how much of them is covered. Writes recipes/results/masked.csv, a row per
 kind of overlay.

@@ -98,6 +98,12 @@ def _check_better(record, name, shipped, margin, data):
 def _validated(name, record, data):
     """Returns the PSNR of shipped weights on what the weights of a record were validated on, by corruption."""
     recipe = train.RECIPES[stem({key: record["recipe"][key] for key in NETWORK})]
+    ours, its = {key: repr(x) for key, x in recipe.validation.items()}, record["recipe"]["validation"]
+    if changed := [key for key in record["validation_psnr"] if ours.get(key) != its[key]]:
+        raise ValueError(
+            f"The run was validated on {its[changed[0]]} ({changed[0]}), which the recipe's validation is no longer: "
+            f"{name} cannot be compared. Ship it from the commit that it was trained with."
+        )
     if not data:
         raise ValueError(
             f"{name} was validated on other corruptions: score it anew with --data FOLDER..., as training."

@@ -67,7 +67,8 @@ def split(folders):
     paths = dataset.usable(paths, patch_size=SSIM_WINDOW)
     paths.sort(key=lambda path: path.name)
     validation = paths[::VALIDATION_EVERY]
-    return [path for path in paths if path not in set(validation)], validation
+    held_out = set(validation)
+    return [path for path in paths if path not in held_out], validation
 
 
 def train(recipe, training, validation, out):
@@ -527,7 +528,7 @@ def main(arguments=None, program="python -m recipes.train"):
         if options.tfds:
             exclude_ids = TEST_IMAGES if options.tfds.startswith("bsds500") else ()
             images = dataset.from_tfds(options.tfds, feature=options.feature, exclude_ids=exclude_ids)
-            training, validation = images, training + validation
+            training, validation = images, sorted(training + validation, key=lambda path: path.name)
         if not training:
             raise ValueError("Training needs at least two images, one of which validates. Received: 1 that is usable.")
         train(recipe, training, validation, options.out)

@@ -257,6 +257,13 @@ def test_16_bit_gray_is_scaled_not_clipped(tmp_path):
     assert dataset.read_image(tmp_path / "deep.png", color="gray").ravel().tolist() == [0, 1, 117, 255]
 
 
+@pytest.mark.parametrize(("kind", "value"), [("int32", 65_536), ("int32", -1), ("int16", -1)])
+def test_gray_of_more_than_16_bits_or_below_zero_is_refused(tmp_path, kind, value):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((9, 8), value, kind))
+    with pytest.raises(ValueError, match=f"gray values from {value} to {value}, not of 16 bits"):
+        dataset.read_image(tmp_path / "a.tif", color="gray")
+
+
 def test_16_bit_gray_whose_white_is_zero_is_turned_over(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.full((9, 8), 257 * 5, np.uint16), photometric="miniswhite")
     assert (dataset.read_image(tmp_path / "a.tif") == 250).all()

@@ -21,11 +21,13 @@ def test_rows_and_mean():
     assert rows[-1]["psnr"] != rows[-1]["psnr_corrupted"]
 
 
-def test_a_perfect_restorer_is_perfect_and_a_lazy_one_gains_nothing():
-    clean = images(1)
-    perfect = evaluate(lambda corrupted: clean[0][1], clean, NOISE, Protocol())[-1]
+@pytest.mark.parametrize("quantized", [False, True])
+def test_a_perfect_restorer_is_perfect_and_a_lazy_one_gains_nothing(quantized):
+    protocol = Protocol(quantized=quantized)
+    clean = [(name, np.rint(255 * image) / 255) for name, image in images(1)]
+    perfect = evaluate(lambda corrupted: clean[0][1], clean, NOISE, protocol)[-1]
     assert (perfect["psnr"], perfect["ssim"]) == (np.inf, pytest.approx(1))
-    lazy = evaluate(lambda corrupted: corrupted, clean, NOISE, Protocol())[-1]
+    lazy = evaluate(lambda corrupted: corrupted, clean, NOISE, protocol)[-1]
     assert (lazy["psnr"], lazy["ssim"]) == (lazy["psnr_corrupted"], lazy["ssim_corrupted"])
 
 

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 
 from keras_rednet import weights
-from recipes import inpaint, masked
+from recipes import inpaint, masked, tables
 from recipes.evaluate import network
 
 TEXT = inpaint.TEXT.validation["text 10"]
@@ -18,6 +18,13 @@ def test_the_cover_is_what_the_overlay_covers():
     assert changed.any()
     assert not (changed & (covered == 0)).any()
     assert (changed == (covered > 0)).mean() > 0.99  # an ink may by chance be as gray as the picture
+
+
+def test_the_results_belong_to_the_shipped_files():
+    hashes = {name: record["sha256"] for name, record in weights.records().items()}
+    rows = tables.read(masked.RESULTS)
+    assert rows
+    assert all(hashes[row["weights"]] == row["sha256"] for row in rows)
 
 
 def test_scores_both_on_the_same_pictures(tmp_path, photos, monkeypatch):

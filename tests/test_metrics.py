@@ -27,13 +27,23 @@ def test_equal_scikit_image(pair, data_range):
     assert ssim(clean, restored, data_range=data_range) == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_maximum_of_an_8_bit_image_is_a_data_range():
+@pytest.mark.parametrize(("metric", "function"), [(PSNR, psnr), (SSIM, ssim)])
+def test_images_of_8_bits_whose_maximum_is_a_data_range(metric, function):
     clean = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    restored = np.clip(clean.astype(int) + 5, 0, 255).astype(np.uint8)
-    assert psnr(clean, restored, data_range=clean.max()) == psnr(clean, restored, data_range=255)
-    metric = PSNR(data_range=clean.max())
-    metric.update_state(*(image[None, ..., None].astype("float32") for image in (clean, restored)))
-    assert float(metric.result()) == pytest.approx(psnr(clean, restored, data_range=255), abs=1e-4)
+    restored = np.random.default_rng(0).permutation(clean.ravel()).reshape(16, 16)  # differences above 16 wrap
+    expected = function(clean, restored, data_range=255)
+    assert function(clean, restored, data_range=clean.max()) == expected
+    metric = metric(data_range=clean.max())
+    metric.update_state(*(image[None, ..., None] for image in (clean, restored)))
+    assert float(metric.result()) == pytest.approx(expected, abs=1e-4)
+
+
+def test_an_image_that_equals_the_clean_one_does_not_hide_the_others():
+    clean = np.zeros((2, 4, 4, 1), "float32")
+    restored = clean + np.array([0, 0.1], "float32")[:, None, None, None]
+    metric = PSNR(data_range=1.0)
+    metric.update_state(clean, restored)
+    assert float(metric.result()) == pytest.approx((100 + 20) / 2, abs=1e-3)
 
 
 def test_keras_metrics_equal_the_functions():

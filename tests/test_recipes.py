@@ -320,6 +320,10 @@ def test_a_network_is_scored_anew_where_it_was_validated_on_another_corruption(
         ship.ship(tmp_path / "run", [photos])
     expected = float(re.search(r"expected more than ([\d.]+) dB", str(error.value))[1])
     assert expected == pytest.approx(np.mean(list(measured.values())), abs=0.01)  # the shipped ones are of 16 bits
+    changed = {**recipe.validation, "sigma 30": train.RECIPES[name].validation["sigma 50"]}
+    monkeypatch.setitem(train.RECIPES, name, dataclasses.replace(train.RECIPES[name], validation=changed))
+    with pytest.raises(ValueError, match=r"sigma_range=\(30, 30\)\) \(sigma 30\), which the recipe's .* no longer"):
+        ship.ship(tmp_path / "run", [photos])
 
 
 def test_a_network_for_one_level_must_be_better_than_the_blind_one(tmp_path, pretrained):
@@ -394,6 +398,14 @@ def _ship(model, depth, pretrained):
 def test_a_record_names_the_run_it_went_on_from_but_no_folder_of_the_machine(start, recorded):
     recipe = dataclasses.replace(train.RECIPES["red30-denoise-blind-gray"], start_from=start)
     assert train.describe(recipe, [], [])["recipe"]["start_from"].rstrip("0123456789") == recorded
+
+
+def test_beside_a_data_set_the_first_images_by_name_validate(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(train.dataset, "from_tfds", lambda name, **_: name)
+    monkeypatch.setattr(train, "train", lambda recipe, *images: given.extend(images))
+    given = []
+    train.main(["red10-fast-denoise-blind-gray", "--data", str(photos), "--tfds", "x", "--out", str(tmp_path)])
+    assert given == ["x", sorted(photos.iterdir()), str(tmp_path)]
 
 
 @pytest.mark.parametrize("numbers", [["--processes", "2"], ["--process", "1"]])

@@ -55,7 +55,9 @@ def test_any_tile_gives_the_same(gray_model, tile):
     )
 
 
-@pytest.mark.parametrize("size", [(481, 321), (4, 4000), (4000, 6000), (700, 700), (65, 20000)])
+@pytest.mark.parametrize(
+    "size", [(481, 321), (4, 4000), (4000, 6000), (700, 700), (65, 20000), (20000, 65), (60000, 120)], ids=str
+)
 @pytest.mark.parametrize(("downsample_at", "waste"), [((), 1.35), ((1,), 1.35), ((5, 9), 2.3)])
 def test_auto_tiles_fit_in_memory_and_waste_little(size, downsample_at, waste):
     model = REDNet(30, downsample_at=downsample_at)

@@ -14,7 +14,8 @@ class BicubicResample:
     """Shrinks an image and enlarges it to its old size, both as MATLAB's imresize: Sec. 5.3, Tables 4-8.
 
     Nothing is rounded in between, or clipped. A side that is no multiple of the scale is shrunk to the next larger
-    whole number of pixels, as imresize does, and from there enlarged to what it was.
+    whole number of pixels, as imresize(image, [ceil(h / scale), ceil(w / scale)]) does, and from there enlarged to what
+    it was.
 
     Args:
         scales: integers of at least 1, of which one is drawn per image; (3,) is always 3, 1 leaves an image as it is.
