@@ -1,7 +1,7 @@
 """Scores TFLite files beside the Keras models they were made from: `python -m export.parity dist --data DATASETS`.
 
 Every file restores the same 8-bit images as its model does, by LiteRT. A row per file, image set and level goes to
-FOLDER/parity.csv. An int8 file that loses more than its limit is not released: it is deleted, and the table names the
+FOLDER/parity.csv. A file that loses more than its limit is not released: it is deleted, and the table names the
 precision to use instead, also when the others are scored again. (A "dynamic" file stays, with what it loses in the
 table.) This is the one place with tolerances. Files of weights that are no longer shipped stop it.
 """
@@ -42,7 +42,8 @@ COLUMNS = (
 NOISE = {f"sigma {sigma}": GaussianNoise((sigma, sigma)) for sigma in (10, 25, 50)}
 FINE, COARSE = 0.10, 0.30  # dB; fine detail near the 8-bit steps costs more
 LIMITS = {"sigma 10": COARSE, "scale 2": COARSE, "scale 3": COARSE, "scale 4": COARSE}
-INSTEAD = "float16"  # loses 0.00 dB wherever it was measured, "dynamic" up to 0.32 where fine detail must be sharpened
+# What to use: float16 loses 0.00 dB wherever it was measured, "dynamic" up to 0.32 where fine detail must be sharpened.
+INSTEAD = {"int8": "float16", "float16": "float32", "float32": "Keras"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,13 +86,14 @@ def parity(folder, data):
     Raises:
         ValueError: the folder holds no files, or some of weights that are not shipped.
     """
-    files = {path: json.loads(path.with_suffix(".json").read_text()) for path in sorted(folder.glob("*.tflite"))}
+    files = {path: _metadata(path) for path in sorted(folder.glob("*.tflite"))}
     if not files:
         raise ValueError(f"{folder} holds no .tflite files: `python -m export.tflite` writes them.")
-    if strange := [path.name for path, metadata in files.items() if metadata["weights"] not in weights.records()]:
+    shipped = weights.records()
+    if strange := [path.name for path, metadata in files.items() if metadata.get("weights") not in shipped]:
         raise ValueError(f"Delete the files of weights that are not shipped, or not any more: {', '.join(strange)}.")
     table = folder / "parity.csv"
-    shipped = {name: record["sha256"] for name, record in weights.records().items()}
+    shipped = {name: record["sha256"] for name, record in shipped.items()}
     rows = [row for row in tables.read(table) if row["verdict"] and shipped.get(row["weights"]) == row["sha256"]]
     for path, metadata in files.items():
         about = {"bytes": path.stat().st_size, "sha256": shipped[metadata["weights"]]}
@@ -107,6 +109,12 @@ def parity(folder, data):
     return rows
 
 
+def _metadata(path):
+    """Returns what stands beside a file, or nothing of a file that another program wrote."""
+    beside = path.with_suffix(".json")
+    return json.loads(beside.read_text()) if beside.is_file() else {}
+
+
 def _row(path, metadata, trial, data):
     expected = _keras(metadata["weights"], trial, data)
     runner = Network(path)
@@ -118,11 +126,11 @@ def _row(path, metadata, trial, data):
     )
     loss = expected - scores[-1]["psnr"]
     limit = LIMITS.get(trial.level, FINE)
-    refused = metadata["precision"] == "int8" and loss > limit
+    refused = metadata["precision"] != "dynamic" and not loss <= limit  # nor one of NaN
     row = {"file": path.name, "weights": metadata["weights"], "precision": metadata["precision"]}
     row |= {"images": trial.images, "level": trial.level, "keras": f"{expected:.3f}"}
     row |= {"psnr": f"{scores[-1]['psnr']:.3f}", "loss": f"{loss:.3f}", "limit": limit}
-    row["verdict"] = f"refused: use {INSTEAD}" if refused else ""
+    row["verdict"] = f"refused: use {INSTEAD[metadata['precision']]}" if refused else ""
     print(f"{row['file']}  {row['images']} {row['level']}  {row['psnr']} dB, loss {row['loss']}  {row['verdict']}")
     return row
 

@@ -25,6 +25,7 @@ _MODULES = {
     "psnr": "metrics",
     "ssim": "metrics",
     "corruptions": None,
+    "metrics": None,
 }
 __all__ = [*_MODULES, "__version__"]
 

@@ -103,7 +103,7 @@ class Restorer:
                 except FAILURES as failure:
                     error = failure
                 if last:
-                    last.result()  # never two restored pictures in memory
+                    last.result()  # never more than two restored pictures in memory
                 last = writer.submit(finish, job, restored, error, time.perf_counter() - start)
             if last:
                 last.result()

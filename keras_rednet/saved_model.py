@@ -26,7 +26,7 @@ from keras_rednet.fold import fold
 from keras_rednet.model import PadToMultiple, size_multiple
 
 COLORS = ("channels", "luminance", "ycbcr")
-PNG, DEPTH = b"\x89PNG\r\n\x1a\n", 24  # how a file begins, and which of its bytes holds the bits per channel
+PNG, SIZE, DEPTH = b"\x89PNG\r\n\x1a\n", 16, 24  # how a file begins, and where width and bits per channel stand
 WARM_UP = (160, 240)  # pixels, at most, of the request that a server runs before the first real one
 
 
@@ -101,17 +101,24 @@ class Servable(tf.Module):
 
     def _whole(self, image):  # [n, h, w, c]
         shape = tf.shape(image)
-        if self.most_pixels:
-            fits = tf.reduce_prod(tf.shape(image, tf.int64)[1:3]) <= self.most_pixels
-            message = f"A picture must have at most {self.most_pixels} pixels. Received, height and width:"
-            with tf.control_dependencies([tf.debugging.Assert(fits, [message, shape[1:3]])]):
-                image = tf.identity(image)
+        image = self._checked(image, shape[1:3])
         return self._run(self._pad(image))[:, : shape[1], : shape[2]]
+
+    def _checked(self, tensor, size):
+        """Returns `tensor` unless a picture of that size, integers (height, width), is too large."""
+        if not self.most_pixels:
+            return tensor
+        fits = tf.reduce_prod(tf.cast(size, tf.int64)) <= self.most_pixels
+        message = f"A picture must have at most {self.most_pixels} pixels. Received, height and width:"
+        with tf.control_dependencies([tf.debugging.Assert(fits, [message, size])]):
+            return tf.identity(tensor)
 
     def _file(self, data):
         """Restores an encoded image, string [], and encodes it."""
         start = tf.strings.substr(data + tf.constant(bytes(DEPTH + 1)), 0, DEPTH + 1)  # of a file too short as well
-        sixteen = (tf.strings.substr(start, 0, len(PNG)) == PNG) & (tf.strings.substr(start, DEPTH, 1) == b"\x10")
+        png = tf.strings.substr(start, 0, len(PNG)) == PNG
+        data = self._checked(data, _said_size(data, start, png))  # before it is decoded
+        sixteen = png & (tf.strings.substr(start, DEPTH, 1) == b"\x10")
         return tf.cond(sixteen, lambda: self._at_depth(data, tf.uint16), lambda: self._at_depth(data, tf.uint8))
 
     def _at_depth(self, data, dtype):
@@ -160,6 +167,18 @@ def require_tensorflow():
             "Only TensorFlow writes SavedModel and TFLite: set KERAS_BACKEND=tensorflow; weights of every backend load "
             f"there. Received: {keras.backend.backend()}."
         )
+
+
+def _said_size(data, start, png):
+    """Returns the (height, width) that an encoded image begins with, int32; zeros where it is neither PNG nor JPEG."""
+
+    def of_png():
+        return tf.io.decode_raw(tf.strings.substr(start, SIZE, 8), tf.int32, little_endian=False)[::-1]
+
+    def of_others():
+        return tf.cond(tf.io.is_jpeg(data), lambda: tf.io.extract_jpeg_shape(data)[:2], lambda: tf.zeros(2, tf.int32))
+
+    return tf.cond(png, of_png, of_others)
 
 
 def _jpeg(data, dtype):

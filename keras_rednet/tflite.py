@@ -88,6 +88,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
         described["luminance"] = "Y of ITU-R BT.601, studio range: black is 16/255 and white 235/255"
     content = _with_metadata(content, described)
     described["sha256"] = hashlib.sha256(content).hexdigest()
+    path.with_suffix(".json").unlink(missing_ok=True)  # or a process that is killed here leaves it beside another file
     with written_whole(path) as file:
         file.write_bytes(content)
     with written_whole(path.with_suffix(".json")) as file:

@@ -205,7 +205,8 @@ def versioned(name):
 def _read_npz(path, sha256):
     if sha256 is not None and (found := _sha256(path)) != sha256:
         raise ValueError(
-            f"{path} is damaged: expected sha256 {sha256}, received {found}. Restore the file from its source."
+            f"{path} and its record do not belong together: expected sha256 {sha256}, received {found}. Wait until a "
+            "run that writes it is done with that, or restore the file, which is damaged, from its source."
         )
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -1,6 +1,7 @@
 """JPEG deblocking (Sec. 5.4, Table 9): quality 10 and 20, and "blind", one network for 5 to 60, on luminance.
 
-    python -m recipes.train red30-fast-deblock-blind-gray --data bsds500/train t91 --out runs/deblock
+    python -m recipes.train red30-fast-deblock-blind-gray --start-from red30-fast-denoise-blind-gray \
+        --learning-rate 5e-4 --epochs 26 --data bsds500/train t91 --out runs/deblock
 
 The networks for one quality went on from the blind one:
 

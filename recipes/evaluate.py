@@ -56,7 +56,9 @@ def score(tasks, data, orientations=1, save=None, only=None, sets=None):
                     done = _runs(_current(tables.read(path), shipped))
                     rows = _missing(done, run, experiment, model, orientations, data, save)
                     scored = _runs(rows)
-                    kept = _current(tables.read(path), shipped)  # another program may have scored meanwhile
+                    kept = _current(
+                        tables.read(path), weights.records()
+                    )  # others may have shipped and scored meanwhile
                     _write(path, [row for row in kept if _run(row) not in scored] + rows)
 
 

@@ -1,6 +1,7 @@
 """Super-resolution (Sec. 5.3, Tables 4-8): scales 2, 3 and 4, and "blind", one network for all, on luminance.
 
-    python -m recipes.train red30-fast-super-resolution-blind-gray --data bsds500/train t91 --out runs/sr
+    python -m recipes.train red30-fast-super-resolution-blind-gray --start-from red30-fast-denoise-blind-gray \
+        --learning-rate 5e-4 --epochs 30 --data bsds500/train t91 --out runs/sr
 
 The network sharpens a picture that bicubic interpolation has enlarged. Patches are a multiple of every scale. Scaled
 copies are left out: a shrunk photograph is sharper than any camera's. The networks for one scale went on from the blind

@@ -101,6 +101,9 @@ def test_litert_reads_16_bits_and_sideways_tiffs_as_they_are(tmp_path):
     tifffile.imwrite(tmp_path / "deep.tif", np.full((9, 8, 3), 999, np.uint16), photometric="rgb")
     with pytest.raises(ValueError, match=r"deep.tif: must have 8 bits and no transparency. Received: 16 bits"):
         litert_restore.read_picture(tmp_path / "deep.tif")
+    Image.new("RGB", (8, 9)).save(tmp_path / "two.tif", save_all=True, append_images=[Image.new("RGB", (8, 9), "red")])
+    with pytest.raises(ValueError, match=r"two.tif: an animation or a file of several pages"):
+        litert_restore.read_picture(tmp_path / "two.tif")
     exif = Image.Exif()
     exif[0x0112] = 6
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30), np.uint8))
@@ -320,14 +323,16 @@ def _keras_psnr(data):
     return np.mean(scores)
 
 
-def test_an_8_bit_file_that_loses_too_much_is_not_released(shipped, photos, tmp_path, monkeypatch, capsys):
-    paths = tflite.build(NAME, sorted(photos.iterdir()), tmp_path / "dist", kinds=("float16", "int8"))
+def test_a_file_that_loses_too_much_is_not_released(shipped, photos, tmp_path, monkeypatch, capsys):
+    kinds = ("float16", "dynamic", "int8")
+    paths = tflite.build(NAME, sorted(photos.iterdir()), tmp_path / "dist", kinds=kinds)
     monkeypatch.setattr(parity, "LIMITS", {"sigma 25": -10.0})
     parity.main([str(tmp_path / "dist"), "--data", str(shipped)])
-    assert [path.exists() for path in paths] == [True, False]
-    assert not paths[1].with_suffix(".json").exists()
+    assert [path.exists() for path in paths] == [False, True, False]
+    assert not paths[2].with_suffix(".json").exists()
     assert "int8.tflite  Set12 sigma 25" in capsys.readouterr().out
-    line = f"| {paths[1].name} | | refused: use float16 |"
+    assert f"| {paths[0].name} | | refused: use float32 |" in card.card(NAME, tmp_path / "dist")
+    line = f"| {paths[2].name} | | refused: use float16 |"
     assert line in card.card(NAME, tmp_path / "dist")
     parity.main([str(tmp_path / "dist"), "--data", str(shipped)])  # what was refused is not forgotten
     assert line in card.card(NAME, tmp_path / "dist")
@@ -341,11 +346,14 @@ def test_files_of_weights_that_are_not_shipped_any_more_are_named(shipped, photo
     (path,) = tflite.build(NAME.rpartition("-v")[0], sorted(photos.iterdir()), tmp_path / "dist", kinds=("float32",))
     assert path.name == f"{NAME}-float32.tflite"
     metadata = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps(metadata | {"weights": "red10-fast-denoise-blind-gray-v1"}))
-    with pytest.raises(SystemExit) as end:
-        parity.main([str(tmp_path / "dist"), "--data", str(shipped)])
-    assert end.value.code == 2
-    assert f"Delete the files of weights that are not shipped, or not any more: {path.name}." in capsys.readouterr().err
+    others = [metadata | {"weights": "red10-fast-denoise-blind-gray-v1"}, {"task": "denoise"}, None]
+    for other in others:  # another version's, one of the Python API, one without
+        path.with_suffix(".json").write_text(json.dumps(other)) if other else path.with_suffix(".json").unlink()
+        with pytest.raises(SystemExit) as end:
+            parity.main([str(tmp_path / "dist"), "--data", str(shipped)])
+        assert end.value.code == 2
+        words = f"Delete the files of weights that are not shipped, or not any more: {path.name}."
+        assert words in capsys.readouterr().err
     assert not (tmp_path / "dist" / "parity.csv").exists()
 
 

@@ -147,13 +147,18 @@ def test_scores_anew_a_set_of_which_images_are_missing(small_world, capsys):
 def test_rows_that_another_program_writes_meanwhile_are_kept(small_world, monkeypatch):
     scored = evaluate.evaluate
 
+    (later,) = shipped = weights.records()
+
     def slow(*arguments):
         monkeypatch.setattr(evaluate, "evaluate", scored)
+        monkeypatch.setattr(weights, "records", lambda: shipped)
         evaluate.score(("denoise",), small_world)
         return scored(*arguments)
 
     monkeypatch.setattr(evaluate, "evaluate", slow)
-    evaluate.score(("denoise",), small_world, only=[])
+    monkeypatch.setattr(weights, "records", dict)  # so far
+    evaluate.score(("denoise",), small_world)
+    assert [row["weights"] for row in rows("denoise")].count(later) == 2
     assert len(rows("denoise")) == 4
 
 

@@ -103,6 +103,8 @@ def test_refuses_files_of_too_many_pixels_and_the_next_are_restored(tmp_path):
         large = encoded(Image.new("RGB", (31, 20)), kind)
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"at most 600 pixels. Received, .*\n?.*\[20 31\]"):
             signature(image_bytes=tf.constant([encoded(fits), large]))
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"at most 600 pixels"):
+            signature(image_bytes=tf.constant([large[:-14]]))  # so it is refused before it is decoded, which fails
     assert len(signature(image_bytes=tf.constant([encoded(fits)]))["restored_bytes"]) == 1
     signature(image_bytes=tf.constant([encoded(fits.convert("I;16"))]))
 

@@ -65,7 +65,7 @@ def test_refuses_a_damaged_file(saved):
     content = bytearray(saved.read_bytes())
     content[len(content) // 2] ^= 1
     saved.write_bytes(content)
-    with pytest.raises(ValueError, match="is damaged: expected sha256 [0-9a-f]{64}, received [0-9a-f]{64}"):
+    with pytest.raises(ValueError, match="do not belong together: expected sha256 [0-9a-f]{64}, received [0-9a-f]{64}"):
         RED10(filters=4, weights=saved)
 
 

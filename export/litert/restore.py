@@ -131,6 +131,8 @@ def read_picture(path):
         deep = header[1:4] == b"PNG" and header[24:] == b"\x10"  # of 16 bits Pillow would cut off 8
         file.seek(0)
         stored = Image.open(file)
+        if getattr(stored, "n_frames", 1) > 1 and stored.format != "MPO":  # a camera's, whose others are previews
+            raise ValueError(f"{path}: an animation or a file of several pages; save the pictures one by one.")
         deep |= max(getattr(stored, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8
         picture = ImageOps.exif_transpose(stored)
     if deep or picture.mode[0] in "IF" or "A" in picture.mode or "transparency" in picture.info:
