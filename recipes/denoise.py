@@ -49,10 +49,10 @@ on the last stage's noise, ended after the 6th epoch.
 At v1 and 1e-3, after 4,336 patches of 96x96, a teacher gave 0.03 dB of validation PSNR at sigma 30, 50 and 70, and took
 0.02 at 10.
 
-Gray fast RED10 v1 was trained afresh with `--epochs 16`, 22 minutes on one core. Gray fast RED20 v1 began as the outer
-layers of fast RED30 v6, which before any training reached 33.16, 27.67, 25.50 and 24.20 dB of validation PSNR at sigma
-10, 30, 50 and 70 (v6: 33.28, 27.72, 25.53 and 24.24). It is the 24th epoch of 26, 52,032 patches, which gave 0.06 dB
-at 10:
+Gray fast RED10 v1 was trained afresh with `--epochs 16`, 22 minutes on one core, and RED10 v1 with `--patch-size 48
+--patches-per-image 16 --epochs 10`, 12 minutes on two. Gray fast RED20 v1 began as the outer layers of fast RED30 v6,
+which before any training reached 33.16, 27.67, 25.50 and 24.20 dB of validation PSNR at sigma 10, 30, 50 and 70 (v6:
+33.28, 27.72, 25.53 and 24.24). It is the 24th epoch of 26, 52,032 patches, which gave 0.06 dB at 10:
 
     python -m recipes.train red20-fast-denoise-blind-gray-last --start-from red30-fast-denoise-blind-gray \
         --epochs 26 --data bsds500/train t91 --out runs/red20-fast
