@@ -1,5 +1,6 @@
 """The web page, in a headless Chromium, gives the package's pixels and asks nobody else for anything."""
 
+import contextlib
 import functools
 import http.server
 import json
@@ -128,6 +129,17 @@ def test_deblocks_luminance_and_colours(tab, tmp_path):
     assert_same(received[..., :3], restore(MODELS["luminance"], photo, color="ycbcr"), photo)
 
 
+def test_of_gray_pictures_it_takes_the_gray_for_luminance(tab, tmp_path):
+    photo = photograph(tmp_path / "photo.png", (100, 97))
+    tab.select_option("#task", "deblock")
+    received = restored(tab, tmp_path / "photo.png")
+    assert_same(received[..., 0], restore(MODELS["luminance"], photo, color="ycbcr"), photo)
+    assert (received[..., :1] == received[..., :3]).all()
+    tab.select_option("#task", "super_resolution")
+    received = restored(tab, tmp_path / "photo.png")
+    assert_same(received[..., 0], upscale(MODELS["luminance"], photo, (200, 194)), photo.repeat(2, 0).repeat(2, 1))
+
+
 @pytest.mark.parametrize("scale", [2, 3])
 def test_enlarges(tab, tmp_path, scale):
     photo = photograph(tmp_path / "photo.png", (61, 75, 3))
@@ -190,6 +202,56 @@ def test_a_file_that_is_no_picture(tab, tmp_path):
     assert restored(tab, _photo(tmp_path)).shape == (100, 97, 4)  # the next one works
 
 
+def test_a_file_that_is_no_picture_while_another_is_restored(tab, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    with _slow_network(tab):
+        tab.set_input_files("#file", _photo(tmp_path))
+        api.expect(tab.locator("#message")).to_contain_text("Restoring photo.png")
+        tab.set_input_files("#file", tmp_path / "broken.png")
+        api.expect(tab.locator("#message")).to_contain_text("broken.png is no picture that this browser can read")
+    tab.wait_for_timeout(1000)
+    api.expect(tab.locator("#message")).to_contain_text("broken.png is no picture that this browser can read")
+    assert not tab.is_visible("#progress")
+
+
+def test_stops_and_takes_the_same_file_again(tab, tmp_path):
+    with _slow_network(tab):
+        tab.set_input_files("#file", _photo(tmp_path))
+        tab.click("#stop")
+        api.expect(tab.locator("#message")).to_have_text("Stopped.")
+        assert not tab.is_visible("#progress")
+    with tab.expect_file_chooser():
+        tab.click("#file")
+    assert tab.input_value("#file") == ""  # with the file in it, browsers tell nothing of its being chosen again
+    assert restored(tab, tmp_path / "photo.png").shape == (100, 97, 4)
+
+
+@contextlib.contextmanager
+def _slow_network(tab):
+    """Holds back the answers to requests for networks."""
+    held = []
+    tab.route("**/*.tflite", lambda route: held.append(route))
+    yield
+    tab.unroute("**/*.tflite")
+    for route in held:
+        with contextlib.suppress(api.Error):  # its worker has ended
+            route.continue_()
+
+
+def test_a_photo_that_a_worker_cannot_be_sent(tab, tmp_path):
+    tab.evaluate("() => { Worker.prototype.postMessage = () => { throw new DOMException('', 'DataCloneError'); }; }")
+    tab.set_input_files("#file", _photo(tmp_path))
+    api.expect(tab.locator("#message")).to_have_text("Not restored: the browser is out of memory.")
+    assert not tab.is_visible("#progress")
+
+
+def test_says_that_it_must_be_served(browser):
+    opened = browser.new_page()
+    opened.goto((page.PAGE / "index.html").as_uri())
+    api.expect(opened.locator("#message")).to_contain_text("Is the page served over http?")
+    opened.close()
+
+
 def test_a_picture_that_is_too_large_does_not_leave_the_last_one_under_its_name(tab, tmp_path):
     tab.select_option("#task", "super_resolution")
     tab.select_option("#scale", "4")
@@ -232,6 +294,23 @@ def test_the_slider_and_the_file(tab, tmp_path):
     assert download.value.suggested_filename == "photo-restored.png"
     with Image.open(download.value.path()) as saved:
         np.testing.assert_array_equal(np.asarray(saved.convert("RGBA")), received)
+
+
+def test_a_saved_picture_keeps_its_name_when_another_is_taken_meanwhile(tab, tmp_path):
+    restored(tab, _photo(tmp_path))
+    tab.evaluate(
+        """() => {
+            const encode = HTMLCanvasElement.prototype.toBlob;
+            HTMLCanvasElement.prototype.toBlob = function (...options) {
+                setTimeout(() => encode.apply(this, options), 1000);
+            };
+        }"""
+    )
+    photograph(tmp_path / "other.png", (60, 60))
+    with tab.expect_download() as download:
+        tab.click("#save")
+        tab.set_input_files("#file", tmp_path / "other.png")
+    assert download.value.suggested_filename == "photo-restored.png"
 
 
 def _photo(folder):

@@ -1,9 +1,9 @@
-// Restores an image of any size with a TFLite file of fixed size: the twin of ../litert/restore.py.
+// Restores pictures of any size with a TFLite file of fixed size: the twin of ../litert/restore.py.
 //
-// Tiles overlap by the network's reach, so the result is that of the whole image. (A smaller image is reflected to fill
-// the file's size, which shows at its border, a little.)
+// Tiles overlap by the network's reach, so the result is that of the whole picture. (A smaller picture is reflected to
+// fill the file's size, which shows at its border, a little.)
 
-import { Planes } from "./pixels.js";
+import { put, rgbToYcbcr, take, ycbcrToRgb } from "./pixels.js";
 
 export class Network {
   /**
@@ -14,32 +14,38 @@ export class Network {
     Object.assign(this, { metadata, run });
   }
 
-  /** How many tiles an image of this size takes, and so how often `progress` is called for it. */
+  /** Cuts a picture: where the windows of the file's size start, and which rows and columns are kept of each. */
   tiles(width, height) {
-    return this.#spans(height, 0).length * this.#spans(width, 1).length;
+    const columns = this.#spans(width, 1);
+    return this.#spans(height, 0).flatMap((row) => columns.map((column) => ({ row, column })));
   }
 
-  /** Restores Planes of as many channels as the network has; calls `progress()` after each tile. */
-  async restore(image, progress) {
-    const { channels, size } = this.metadata;
-    const rows = this.#spans(image.height, 0);
-    const columns = this.#spans(image.width, 1);
-    const restored = new Planes(image.width, image.height, channels);
-    for (const row of rows) {
-      for (const column of columns) {
-        const output = await this.run(cut(image, row.start, column.start, ...size));
-        for (let y = row.begin; y < row.end; y++) {
-          const from = ((y - row.start) * size[1] + column.begin - column.start) * channels;
-          const count = (column.end - column.begin) * channels;
-          restored.values.set(output.subarray(from, from + count), (y * image.width + column.begin) * channels);
-        }
-        progress();
-      }
+  /** Restores the colours of a window, RGBA floats, in place; `gray` tells whether the whole picture is gray. */
+  async restore(values, gray) {
+    const { channels, color, task } = this.metadata;
+    if (channels === 3) {
+      put(values, [0, 1, 2], await this.run(take(values, [0, 1, 2])));
+      return;
     }
-    return restored;
+    const luminance = color === "luminance" && !gray;
+    if (luminance) rgbToYcbcr(values);
+    const all = !gray && (!luminance || task === "deblock"); // JPEG spoils colours as well
+    for (const c of all ? [0, 1, 2] : [0]) put(values, [c], await this.run(take(values, [c])));
+    if (luminance) ycbcrToRgb(values);
+    else if (gray) for (const c of [1, 2]) put(values, [c], take(values, [0]));
   }
 
-  /** Cuts an axis: where a window starts, and which part of the image, `begin` to `end`, is kept of it. */
+  /** Writes the part of a window that is kept of a tile, RGBA floats, into the bytes of a picture of some width. */
+  keep({ row, column }, values, bytes, width) {
+    const windowWidth = this.metadata.size[1];
+    for (let y = row.begin; y < row.end; y++) {
+      const from = 4 * ((y - row.start) * windowWidth + column.begin - column.start);
+      const to = 4 * (y * width + column.begin);
+      for (let i = 0; i < 4 * (column.end - column.begin); i++) bytes[to + i] = 255 * values[from + i];
+    }
+  }
+
+  /** Cuts an axis: where a window starts, and which part of the picture, `begin` to `end`, is kept of it. */
   #spans(side, axis) {
     const { size_multiple: multiple, halo, size } = this.metadata;
     const window = size[axis];
@@ -57,23 +63,4 @@ export class Network {
       end: i === count - 1 ? side : starts[i + 1] + halo,
     }));
   }
-}
-
-/** Copies a window out of an image that is reflected at its bottom and right border, again and again. */
-function cut(image, top, left, height, width) {
-  const { channels, values } = image;
-  const window = new Float32Array(height * width * channels);
-  const columns = Array.from({ length: width }, (_, x) => reflected(left + x, image.width) * channels);
-  for (let y = 0, i = 0; y < height; y++) {
-    const row = reflected(top + y, image.height) * image.width * channels;
-    for (const column of columns) for (let c = 0; c < channels; c++) window[i++] = values[row + column + c];
-  }
-  return window;
-}
-
-function reflected(index, side) {
-  if (side === 1) return 0;
-  const period = 2 * (side - 1);
-  const within = index % period;
-  return Math.min(within, period - within);
 }

@@ -1,7 +1,7 @@
 // The page: takes a photo, has the worker restore it, shows both.
 
 const $ = (id) => document.getElementById(id);
-const PIXELS = 2 ** 26; // of a result: the worker takes up to 60 bytes for each, and canvases hold little more
+const PIXELS = 2 ** 26; // of a result: page and worker take 20 to 30 bytes for each, and canvases hold little more
 let photo = null; // {name, width, height, bytes}
 let latest = 0; // how many files were taken
 let worker = null;
@@ -23,6 +23,7 @@ fetch("models/models.json")
   .catch(() => say("The list of networks, models/models.json, could not be read. Is the page served over http?"));
 
 if (navigator.gpu) $("accelerator").parentElement.hidden = false;
+$("file").addEventListener("click", () => ($("file").value = "")); // the same file may be chosen again
 $("file").addEventListener("change", () => take($("file").files[0]));
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
@@ -41,15 +42,13 @@ $("stop").addEventListener("click", () => {
   say("Stopped.");
 });
 $("save").addEventListener("click", async () => {
+  const download = `${photo.name.replace(/\.[^.]*$/, "")}-restored.png`; // another may be taken meanwhile
   const blob = await new Promise((resolve) => $("after").toBlob(resolve, "image/png"));
   if (!blob) {
     say("The picture is too large for this browser to save.");
     return;
   }
-  const link = Object.assign(document.createElement("a"), {
-    href: URL.createObjectURL(blob),
-    download: `${photo.name.replace(/\.[^.]*$/, "")}-restored.png`,
-  });
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 });
@@ -57,6 +56,8 @@ $("save").addEventListener("click", async () => {
 async function take(file) {
   if (!file) return;
   const turn = ++latest;
+  idle();
+  say(`Reading ${file.name} ...`);
   let read;
   try {
     read = await pixels(file);
@@ -80,7 +81,7 @@ async function pixels(file) {
 
 function restore() {
   if (!photo) return;
-  if (busy) idle();
+  idle();
   $("pictures").hidden = $("save").hidden = true;
   const task = $("task").value;
   const scale = task === "super_resolution" ? Number($("scale").value) : 1;
@@ -95,23 +96,23 @@ function restore() {
   say(`Restoring ${photo.name} ...`);
   const { width, height, bytes } = photo;
   const [precision, accelerator] = [$("precision").value, $("accelerator").value];
-  worker.postMessage({ task, scale, precision, accelerator, width, height, bytes });
+  try {
+    worker.postMessage({ task, scale, precision, accelerator, width, height, bytes });
+  } catch {
+    fail("the browser is out of memory.");
+  }
 }
 
 function start() {
   const started = new Worker("worker.js");
   started.onerror = (event) => fail(event.message || "The worker could not be started.");
+  started.onmessageerror = () => fail("the browser is out of memory.");
   started.onmessage = ({ data }) => {
     if (data.error) fail(data.error);
-    else if (data.tiles) progress(data.tile, data.tiles);
+    else if (data.tiles) Object.assign($("progress"), { max: data.tiles, value: data.tile });
     else show(data);
   };
   return started;
-}
-
-function progress(tile, tiles) {
-  Object.assign($("progress"), { max: tiles, value: tile });
-  say(`Restoring ${photo.name}: tile ${tile} of ${tiles}`);
 }
 
 function show({ width, height, before, after }) {

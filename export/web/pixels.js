@@ -1,4 +1,4 @@
-// Pixels as the package keeps them: float32 planes [height, width, channels] in [0, 1], in one array.
+// Pictures as RGBA bytes that are read window by window: floats of a whole photo would take gigabytes.
 
 // ITU-R BT.601, studio range, values in [0, 1]: rows are Y, Cb and Cr for R, G and B.
 const YCBCR = [
@@ -9,124 +9,134 @@ const YCBCR = [
 const OFFSET = [16, 128, 128].map((value) => value / 255);
 const RGB = inverse(YCBCR);
 const VISIBLE = 1 / 512; // of alpha: half a step of 8 bits
+const TAPS = 4; // old pixels of a row that make a new one
 
-/** An image of float planes. */
-export class Planes {
-  constructor(width, height, channels, values = new Float32Array(width * height * channels)) {
-    Object.assign(this, { width, height, channels, values });
-  }
-
-  /** Takes the channels `begin` to `end` of RGBA pixels, bytes. */
-  static fromRgba(width, height, bytes, begin, end) {
-    const planes = new Planes(width, height, end - begin);
-    for (let i = 0, j = 0; i < bytes.length; i += 4) {
-      for (let c = begin; c < end; c++) planes.values[j++] = bytes[i + c] / 255;
-    }
-    return planes;
-  }
-
-  /** Returns one channel as an image. */
-  channel(index) {
-    const values = new Float32Array(this.width * this.height);
-    for (let i = 0; i < values.length; i++) values[i] = this.values[i * this.channels + index];
-    return new Planes(this.width, this.height, 1, values);
-  }
-
-  /** Replaces one channel by an image of one. */
-  setChannel(index, plane) {
-    for (let i = 0; i < plane.values.length; i++) this.values[i * this.channels + index] = plane.values[i];
+/** A picture, from RGBA bytes. */
+export class Picture {
+  constructor(width, height, bytes) {
+    Object.assign(this, { width, height, bytes });
   }
 
   /** Whether red, green and blue are the same everywhere. */
   isGray() {
-    for (let i = 0; i < this.values.length; i += 3) {
-      if (this.values[i] !== this.values[i + 1] || this.values[i] !== this.values[i + 2]) return false;
+    for (let i = 0; i < this.bytes.length; i += 4) {
+      if (this.bytes[i] !== this.bytes[i + 1] || this.bytes[i] !== this.bytes[i + 2]) return false;
     }
     return true;
   }
-}
 
-/** Enlarges RGB and alpha; colours count by their alpha, or what it hides would colour the edges of what it shows. */
-export function enlargeRgba(rgb, alpha, width, height) {
-  const larger = enlarge(alpha, width, height);
-  const enlarged = enlarge(rgb, width, height);
-  if (alpha.values.every((value) => value === 1)) return [enlarged, larger];
-  const weighted = enlarge(weightedBy(alpha, rgb), width, height);
-  for (let i = 0; i < larger.values.length; i++) {
-    if (larger.values[i] <= VISIBLE) continue;
-    for (let j = 3 * i; j < 3 * i + 3; j++) enlarged.values[j] = weighted.values[j] / larger.values[i];
-  }
-  return [enlarged, larger];
-}
-
-function weightedBy(alpha, rgb) {
-  const weighted = new Planes(rgb.width, rgb.height, 3);
-  for (let i = 0; i < rgb.values.length; i++) weighted.values[i] = rgb.values[i] * alpha.values[Math.floor(i / 3)];
-  return weighted;
-}
-
-/** Returns RGBA bytes of RGB planes and an alpha plane. */
-export function toRgba(rgb, alpha) {
-  const bytes = new Uint8ClampedArray(4 * alpha.values.length); // rounds, halves to even, and clips
-  for (let i = 0; i < alpha.values.length; i++) {
-    for (let c = 0; c < 3; c++) bytes[4 * i + c] = 255 * rgb.values[3 * i + c];
-    bytes[4 * i + 3] = 255 * alpha.values[i];
-  }
-  return bytes;
-}
-
-export function rgbToYcbcr(rgb) {
-  return mapped(rgb, (pixel) => YCBCR.map((row, c) => dot(row, pixel) + OFFSET[c]));
-}
-
-export function ycbcrToRgb(ycbcr) {
-  return mapped(ycbcr, (pixel) => {
-    const centred = pixel.map((value, c) => value - OFFSET[c]);
-    return RGB.map((row) => dot(row, centred));
-  });
-}
-
-/** Enlarges an image by bicubic interpolation as MATLAB's imresize does: Keys' kernel, a mirrored border. */
-export function enlarge(image, width, height) {
-  return alongRows(alongColumns(image, height), width);
-}
-
-function alongColumns(image, height) {
-  const { width, channels } = image;
-  const result = new Planes(width, height, channels);
-  const stride = width * channels;
-  taps(image.height, height).forEach((row, y) => {
-    for (const [source, weight] of row) {
-      for (let i = 0; i < stride; i++) result.values[y * stride + i] += weight * image.values[source * stride + i];
-    }
-  });
-  return result;
-}
-
-function alongRows(image, width) {
-  const { height, channels } = image;
-  const result = new Planes(width, height, channels);
-  const columns = taps(image.width, width);
-  for (let y = 0; y < height; y++) {
-    columns.forEach((column, x) => {
-      for (const [source, weight] of column) {
-        for (let c = 0; c < channels; c++) {
-          result.values[(y * width + x) * channels + c] +=
-            weight * image.values[(y * image.width + source) * channels + c];
-        }
+  /** Returns a window as RGBA floats in [0, 1]; beyond the bottom and right border lies the picture's reflection. */
+  window(top, left, height, width) {
+    const values = new Float32Array(4 * height * width);
+    const columns = reflected(left, width, this.width);
+    let i = 0;
+    for (const row of reflected(top, height, this.height)) {
+      for (const column of columns) {
+        const from = 4 * (row * this.width + column);
+        for (let c = 0; c < 4; c++) values[i++] = this.bytes[from + c] / 255;
       }
-    });
+    }
+    return values;
   }
-  return result;
 }
 
-/** Returns for each new pixel of a row which old ones make it, [index, weight]. */
+/** A picture enlarged by bicubic interpolation as MATLAB's imresize does: Keys' kernel, a mirrored border. */
+export class Enlarged {
+  constructor(picture, scale) {
+    const [width, height] = [scale * picture.width, scale * picture.height];
+    const [columns, rows] = [taps(picture.width, width), taps(picture.height, height)];
+    Object.assign(this, { picture, width, height, columns, rows });
+  }
+
+  /** Returns a window as that of a picture; values may lie somewhat beyond [0, 1]. */
+  window(top, left, height, width) {
+    const values = new Float32Array(4 * height * width);
+    const columns = reflected(left, width, this.width);
+    let i = 0;
+    for (const row of reflected(top, height, this.height)) {
+      for (const column of columns) {
+        this.#interpolate(TAPS * row, TAPS * column, values, i);
+        i += 4;
+      }
+    }
+    return values;
+  }
+
+  // Colours count by their alpha, or what it hides would colour the edges of what it shows.
+  #interpolate(row, column, values, i) {
+    const { bytes, width } = this.picture;
+    let [red, green, blue, alpha, plainRed, plainGreen, plainBlue] = [0, 0, 0, 0, 0, 0, 0];
+    for (let y = row; y < row + TAPS; y++) {
+      for (let x = column; x < column + TAPS; x++) {
+        const from = 4 * (this.rows.sources[y] * width + this.columns.sources[x]);
+        const weight = this.rows.weights[y] * this.columns.weights[x];
+        const shown = (weight * bytes[from + 3]) / 255;
+        alpha += shown;
+        red += shown * bytes[from];
+        green += shown * bytes[from + 1];
+        blue += shown * bytes[from + 2];
+        plainRed += weight * bytes[from];
+        plainGreen += weight * bytes[from + 1];
+        plainBlue += weight * bytes[from + 2];
+      }
+    }
+    const visible = alpha > VISIBLE;
+    const total = 255 * (visible ? alpha : 1);
+    values[i] = (visible ? red : plainRed) / total;
+    values[i + 1] = (visible ? green : plainGreen) / total;
+    values[i + 2] = (visible ? blue : plainBlue) / total;
+    values[i + 3] = alpha;
+  }
+}
+
+/** Takes some channels of RGBA floats, side by side. */
+export function take(values, channels) {
+  const taken = new Float32Array((values.length / 4) * channels.length);
+  for (let i = 0, j = 0; i < values.length; i += 4) for (const c of channels) taken[j++] = values[i + c];
+  return taken;
+}
+
+/** Puts channels back where `take` had them from. */
+export function put(values, channels, taken) {
+  for (let i = 0, j = 0; i < values.length; i += 4) for (const c of channels) values[i + c] = taken[j++];
+}
+
+/** Turns the colours of RGBA floats into luminance and chroma, in place. */
+export function rgbToYcbcr(values) {
+  for (let i = 0; i < values.length; i += 4) {
+    const [red, green, blue] = [values[i], values[i + 1], values[i + 2]];
+    for (let c = 0; c < 3; c++) {
+      values[i + c] = YCBCR[c][0] * red + YCBCR[c][1] * green + YCBCR[c][2] * blue + OFFSET[c];
+    }
+  }
+}
+
+export function ycbcrToRgb(values) {
+  for (let i = 0; i < values.length; i += 4) {
+    const [y, cb, cr] = [values[i] - OFFSET[0], values[i + 1] - OFFSET[1], values[i + 2] - OFFSET[2]];
+    for (let c = 0; c < 3; c++) values[i + c] = RGB[c][0] * y + RGB[c][1] * cb + RGB[c][2] * cr;
+  }
+}
+
+/** Returns which rows or columns of a picture a window shows that may reach beyond it: reflected again and again. */
+function reflected(start, length, side) {
+  const period = Math.max(1, 2 * (side - 1));
+  return Int32Array.from({ length }, (_, i) => Math.min((start + i) % period, period - ((start + i) % period)));
+}
+
+/** Returns for each new pixel of a row which old ones make it, and by how much: TAPS entries of two arrays. */
 function taps(length, longer) {
-  return Array.from({ length: longer }, (_, i) => {
+  const sources = new Int32Array(TAPS * longer);
+  const weights = new Float64Array(TAPS * longer);
+  for (let i = 0; i < longer; i++) {
     const centre = ((i + 0.5) * length) / longer - 0.5;
     const first = Math.floor(centre) - 1;
-    return [0, 1, 2, 3].map((k) => [mirrored(first + k, length), cubic(centre - first - k)]);
-  });
+    for (let k = 0; k < TAPS; k++) {
+      sources[TAPS * i + k] = mirrored(first + k, length);
+      weights[TAPS * i + k] = cubic(centre - first - k);
+    }
+  }
+  return { sources, weights };
 }
 
 function mirrored(index, length) {
@@ -139,18 +149,6 @@ function cubic(distance) {
   const x = Math.abs(distance);
   if (x <= 1) return 1.5 * x ** 3 - 2.5 * x ** 2 + 1;
   return x <= 2 ? -0.5 * x ** 3 + 2.5 * x ** 2 - 4 * x + 2 : 0;
-}
-
-function mapped(image, change) {
-  const result = new Planes(image.width, image.height, 3);
-  for (let i = 0; i < image.values.length; i += 3) {
-    result.values.set(change([image.values[i], image.values[i + 1], image.values[i + 2]]), i);
-  }
-  return result;
-}
-
-function dot(row, pixel) {
-  return row[0] * pixel[0] + row[1] * pixel[1] + row[2] * pixel[2];
 }
 
 function inverse([[a, b, c], [d, e, f], [g, h, i]]) {

@@ -4,7 +4,7 @@
 
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 import { Network } from "./network.js";
-import { enlargeRgba, Planes, rgbToYcbcr, toRgba, ycbcrToRgb } from "./pixels.js";
+import { Enlarged, Picture } from "./pixels.js";
 
 const compiled = { key: null, model: null, network: null }; // the latest, by file and accelerator; each takes much memory
 let runtime;
@@ -19,32 +19,23 @@ onmessage = async ({ data: request }) => {
 };
 
 async function restore({ task, scale, precision, accelerator, width, height, bytes }) {
-  let rgb = Planes.fromRgba(width, height, bytes, 0, 3);
-  let alpha = Planes.fromRgba(width, height, bytes, 3, 4);
-  if (task === "super_resolution") {
-    [width, height] = [scale * width, scale * height];
-    [rgb, alpha] = enlargeRgba(rgb, alpha, width, height);
+  const photo = new Picture(width, height, bytes);
+  const gray = photo.isGray();
+  const colors = gray && task === "denoise" ? ["gray"] : ["rgb", "luminance", "gray"];
+  const network = await load(await choose(task, colors, precision), accelerator);
+  const larger = task === "super_resolution";
+  const picture = larger ? new Enlarged(photo, scale) : photo;
+  const after = new Uint8ClampedArray(4 * picture.width * picture.height); // rounds, halves to even, and clips
+  const before = larger ? new Uint8ClampedArray(after.length) : bytes;
+  const tiles = network.tiles(picture.width, picture.height);
+  for (const [i, tile] of tiles.entries()) {
+    const values = picture.window(tile.row.start, tile.column.start, ...network.metadata.size);
+    if (larger) network.keep(tile, values, before, picture.width);
+    await network.restore(values, gray);
+    network.keep(tile, values, after, picture.width);
+    postMessage({ tile: i + 1, tiles: tiles.length });
   }
-  const gray = task === "denoise" && rgb.isGray();
-  const network = await load(await choose(task, gray ? ["gray"] : ["rgb", "luminance", "gray"], precision), accelerator);
-  const restored = await restorePixels(network, rgb);
-  return { width, height, before: toRgba(rgb, alpha), after: toRgba(restored, alpha) };
-}
-
-/** Restores RGB planes with a network of any colours. */
-async function restorePixels(network, rgb) {
-  const { channels, color, task } = network.metadata;
-  const luminanceOnly = color === "luminance" && task !== "deblock"; // JPEG spoils colours as well
-  const planes = channels === 3 || luminanceOnly || rgb.isGray() ? 1 : 3;
-  const tiles = planes * network.tiles(rgb.width, rgb.height);
-  let tile = 0;
-  const progress = () => postMessage({ tile: ++tile, tiles });
-  if (channels === 3) return network.restore(rgb, progress);
-  const restored = color === "luminance" ? rgbToYcbcr(rgb) : new Planes(rgb.width, rgb.height, 3, rgb.values.slice());
-  for (let c = 0; c < planes; c++) restored.setChannel(c, await network.restore(restored.channel(c), progress));
-  if (color === "luminance") return ycbcrToRgb(restored);
-  if (planes === 1) [1, 2].forEach((c) => restored.setChannel(c, restored.channel(0)));
-  return restored;
+  return { width: picture.width, height: picture.height, before, after };
 }
 
 /** Returns what models.json says of the network for a task, of the first of these colours that there is. */
