@@ -26,7 +26,8 @@ from keras_rednet.fold import fold
 from keras_rednet.model import PadToMultiple, size_multiple
 
 COLORS = ("channels", "luminance", "ycbcr")
-PNG, SIZE, DEPTH = b"\x89PNG\r\n\x1a\n", 16, 24  # how a file begins, and where width and bits per channel stand
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # how files begin
+SIZE, DEPTH = 16, 24  # where a PNG's width and bits per channel stand
 WARM_UP = (160, 240)  # pixels, at most, of the request that a server runs before the first real one
 
 
@@ -116,13 +117,16 @@ class Servable(tf.Module):
     def _file(self, data):
         """Restores an encoded image, string [], and encodes it."""
         start = tf.strings.substr(data + tf.constant(bytes(DEPTH + 1)), 0, DEPTH + 1)  # of a file too short as well
-        png = tf.strings.substr(start, 0, len(PNG)) == PNG
-        data = self._checked(data, _said_size(data, start, png))  # before it is decoded
+        png, jpeg = (tf.strings.substr(start, 0, len(begin)) == begin for begin in (PNG, JPEG))
+        message = "`image_bytes` must be PNG or JPEG files. Received another, of this many bytes:"
+        with tf.control_dependencies([tf.debugging.Assert(png | jpeg, [message, tf.strings.length(data)])]):
+            data = tf.identity(data)  # TensorFlow would decode others, of a size that is not known before
+        data = self._checked(data, _said_size(data, start, png))
         sixteen = png & (tf.strings.substr(start, DEPTH, 1) == b"\x10")
         return tf.cond(sixteen, lambda: self._at_depth(data, tf.uint16), lambda: self._at_depth(data, tf.uint8))
 
     def _at_depth(self, data, dtype):
-        pixels = tf.cond(tf.io.is_jpeg(data), lambda: _jpeg(data, dtype), lambda: _decoded(data, dtype))
+        pixels = tf.cond(tf.io.is_jpeg(data), lambda: _jpeg(data, dtype), lambda: tf.io.decode_png(data, 0, dtype))
         channels = tf.shape(pixels)[2]
         colored = channels - tf.cast(channels % 2 == 0, tf.int32)  # without alpha
         restored = self._by_color(tf.cast(pixels[..., :colored], tf.float32) / dtype.max)
@@ -170,24 +174,17 @@ def require_tensorflow():
 
 
 def _said_size(data, start, png):
-    """Returns the (height, width) that an encoded image begins with, int32; zeros where it is neither PNG nor JPEG."""
+    """Returns the (height, width) that a PNG or JPEG file begins with, int32."""
 
     def of_png():
         return tf.io.decode_raw(tf.strings.substr(start, SIZE, 8), tf.int32, little_endian=False)[::-1]
 
-    def of_others():
-        return tf.cond(tf.io.is_jpeg(data), lambda: tf.io.extract_jpeg_shape(data)[:2], lambda: tf.zeros(2, tf.int32))
-
-    return tf.cond(png, of_png, of_others)
+    return tf.cond(png, of_png, lambda: tf.io.extract_jpeg_shape(data)[:2])
 
 
 def _jpeg(data, dtype):
-    """Decodes a JPEG as other programs do; decode_image saves time with an inexact transform, a gray level off."""
+    """Decodes a JPEG as other programs do; by default TensorFlow takes an inexact transform, a gray level off."""
     return tf.cast(tf.io.decode_jpeg(data, channels=0, dct_method="INTEGER_ACCURATE"), dtype)
-
-
-def _decoded(data, dtype):
-    return tf.io.decode_image(data, channels=0, dtype=dtype, expand_animations=False)
 
 
 def _to_integers(values, dtype):

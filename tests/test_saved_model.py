@@ -109,6 +109,16 @@ def test_refuses_files_of_too_many_pixels_and_the_next_are_restored(tmp_path):
     signature(image_bytes=tf.constant([encoded(fits.convert("I;16"))]))
 
 
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "WEBP"])
+def test_other_files_are_not_decoded(exported, kind):
+    """TensorFlow decodes them, and is told their size by nothing before; of BMPs it takes a palette for gray."""
+    signature = tf.saved_model.load(str(exported[2])).signatures["restore_image_bytes"]
+    file = encoded(Image.fromarray(np.zeros((4, 5, 3), np.uint8)), kind)
+    for data in (file, b"", b"\x89PN"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must be PNG or JPEG files. Received"):
+            signature(image_bytes=tf.constant([data]))
+
+
 def test_pixels_that_are_too_many_are_refused_as_well(tmp_path):
     export_saved_model(network(), tmp_path / "1", most_pixels=600)
     signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
@@ -154,7 +164,7 @@ def test_the_c_api_alone(exported, tmp_path):
     command = [program, directory, *_operations(directory), *outputs, "--", *inputs]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "Unknown image file format" in done.stdout
+    assert "must be PNG or JPEG files" in done.stdout
     for picture, output in zip(pictures(), outputs, strict=True):
         expected = np.asarray(restore(model, picture, color=color)).astype(int)
         assert np.abs(np.asarray(Image.open(output)) - expected).max() <= tolerance(picture, color)
