@@ -28,8 +28,12 @@ class Rednet(
     private val halo: Int,
     private val side: Int = 512,
     accelerator: Accelerator = Accelerator.CPU,
+    threads: Int = 4,
 ) : AutoCloseable {
-    private val model = CompiledModel.create(context.assets, asset, CompiledModel.Options(accelerator))
+    private val options = CompiledModel.Options(accelerator).apply {
+        if (accelerator == Accelerator.CPU) cpuOptions = CompiledModel.CpuOptions(numThreads = threads) // else one
+    }
+    private val model = CompiledModel.create(context.assets, asset, options)
     private val inputs = model.createInputBuffers()
     private val outputs = model.createOutputBuffers()
 

@@ -83,6 +83,7 @@ public final class Rednet {
     turn.lock()
     defer { turn.unlock() }
     if shape != wanted {
+      shape = [] // unknown, if one of these fails
       try interpreter.resizeInput(at: 0, to: Tensor.Shape(wanted))
       try interpreter.allocateTensors()
       shape = wanted

@@ -22,7 +22,9 @@ from PIL import Image, ImageOps
 
 # ITU-R BT.601, studio range, values in [0, 1]: rows are Y, Cb and Cr for R, G and B.
 YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
-OFFSET = np.array([16.0, 128.0, 128.0]) / 255
+RGB = np.linalg.inv(YCBCR).astype(np.float32)
+YCBCR = YCBCR.astype(np.float32)
+OFFSET = np.array([16.0, 128.0, 128.0], np.float32) / 255
 # That keep what was restored, with the options that they need for it.
 FORMATS = {
     "BMP": {},
@@ -66,8 +68,8 @@ class Network:
         elif self.metadata.get("color") == "luminance":
             ycbcr = pixels @ YCBCR.T + OFFSET
             for i in range(3 if self.metadata.get("task") == "deblock" else 1):  # JPEG spoils colours as well
-                ycbcr[..., i : i + 1] = self.restore_planes(ycbcr[..., i : i + 1].astype(np.float32))
-            restored = (ycbcr - OFFSET) @ np.linalg.inv(YCBCR).T
+                ycbcr[..., i : i + 1] = self.restore_planes(ycbcr[..., i : i + 1])
+            restored = (ycbcr - OFFSET) @ RGB.T
         else:
             restored = np.concatenate([self.restore_planes(pixels[..., i : i + 1]) for i in range(count)], axis=2)
         return np.rint(255 * np.clip(restored, 0, 1)).astype(np.uint8).reshape(image.shape)
