@@ -2,13 +2,13 @@
 
 It takes what `rednet denoise`, `upscale`, `deblock`, `deblur` and `inpaint` take, and its own options before that.
 PHOTO may also be a manifest, a .txt file with a path a line, relative to the manifest's folder. Pictures that are there
-already are left out, so the same command goes on where it ended. Every picture is tried a few times, if its process or
-machine dies; what cannot be restored stands in OUT/dead_letters.csv with the reason. What counts in the end are the
-files: inputs = outputs + dead letters, or the exit status is 2.
+already are left out, so the same command goes on where it ended. A picture is tried a few times, if its process or
+machine dies or fails; what cannot be restored stands in OUT/dead_letters.csv with the reason. What counts in the end
+are the files: inputs = outputs + dead letters, or the exit status is 2.
 """
 
 import argparse
-import collections
+import codecs
 import csv
 import functools
 import importlib
@@ -17,6 +17,8 @@ import os
 import sys
 import time
 from pathlib import Path
+
+import keras
 
 from keras_rednet import cli, photos
 from keras_rednet.weights import written_whole
@@ -34,20 +36,26 @@ def _restorer(work):
 
 
 def attempt(work, source, target):
-    """Restores a file; returns an empty text, or what went wrong."""
+    """Restores a file; returns (what went wrong or an empty text, whether another attempt may end otherwise)."""
     try:
-        if not target.is_file():
-            _restorer(work).restore_file(source, target)
-        return ""
-    except photos.FAILURES as error:
-        return " ".join(str(error).split()) or type(error).__name__
+        if target.is_file():
+            return "", False
+        restorer = _restorer(work)
+        try:
+            restorer.restore_file(source, target)
+            return "", False
+        except ValueError as error:  # of the picture
+            return " ".join(str(error).split()), False
+    except Exception as error:  # of the machine perhaps; whatever it is, raised further it would lose its words
+        return " ".join(f"{type(error).__name__}: {error}".split()), True
 
 
 def _restore_batch(batch, work, threads, attempt):
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     _share_gpus()
     jobs = zip(batch["source"], batch["target"], strict=True)
-    return {**batch, "error": [attempt(work, Path(source), Path(target)) for source, target in jobs]}
+    errors, again = zip(*(attempt(work, Path(source), Path(target)) for source, target in jobs), strict=True)
+    return {**batch, "error": list(errors), "again": list(again)}
 
 
 def _share_gpus():
@@ -56,38 +64,39 @@ def _share_gpus():
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
-def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=attempt, report=lambda source: None):
+def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=attempt, report=lambda: None):
     """Restores picture files on a Ray cluster that this process has joined.
 
     Args:
-        jobs: list of (source, target) paths.
+        jobs: list of (source, target) paths, no target twice.
         work: `photos.Work`.
         workers: processes, over all machines.
         threads, gpus: of each of them.
-        attempts: how often a picture is tried that kills its process.
+        attempts: how often a picture is tried whose process or machine dies or fails.
         attempt: `attempt`, or a function like it.
-        report: called with the path of every picture that has come back.
+        report: called for every picture that need not be tried again.
 
     Returns:
-        {source path: reason} of those that are not restored.
+        {target path: reason} of those that are not restored.
     """
-    reasons, answered, left = {}, set(), [job for job in jobs if not job[1].is_file()]
-    size = max(1, min(BATCH, len(left) // (ROUNDS * workers)))
+    dead, left = {}, jobs
+    size = max(1, min(BATCH, len(jobs) // (ROUNDS * workers)))
     for number in range(attempts):
+        settled = set()
         how = {"work": work, "threads": threads, "attempt": attempt}
-        for source, error in _run(left, how, workers, threads, gpus, size if number == 0 else 1):
-            answered.add(source)
+        for target, error, again in _run(left, how, workers, threads, gpus, size if number == 0 else 1):
             if error:
-                reasons[source] = error
-            report(source)
-        left = [(source, target) for source, target in left if str(source) not in answered and not target.is_file()]
-        if not left:
-            break
-    return reasons | {str(source): f"its process died or failed, {attempts} times" for source, _ in left}
+                dead[target] = error
+            if not again:
+                settled.add(target)
+                report()
+        left = [job for job in left if str(job[1]) not in settled and not job[1].is_file()]
+    dead = {str(target): f"its process died or failed, {attempts} times" for _, target in left} | dead
+    return {target: reason for target, reason in dead.items() if not Path(target).is_file()}
 
 
 def _run(jobs, how, workers, threads, gpus, size):
-    """Yields (source, error) of the pictures that came back; those whose process died do not."""
+    """Yields (target, error, again) of the pictures that came back; those whose process died do not."""
     import ray
 
     rows = [{"source": str(source), "target": str(target)} for source, target in jobs]
@@ -102,28 +111,45 @@ def _run(jobs, how, workers, threads, gpus, size):
         batch_size=size,
         num_cpus=threads,
         num_gpus=gpus,
+        max_calls=0,  # with a GPU Ray would end the process, and lose its network, after each batch
         compute=ray.data.TaskPoolStrategy(size=workers),
         ray_remote_args_fn=lambda: {"max_retries": 0},  # `restore_all` tries again; Ray would for ever
     )
     for row in pictures.iter_rows():
-        yield row["source"], row["error"]
+        yield row["target"], row["error"], row["again"]
 
 
 def list_jobs(paths, output):
-    """Returns (source, target) of folders, pictures and manifests."""
+    """Returns (source, target) of folders, pictures and manifests; a picture that stands twice in these, once.
+
+    Raises:
+        ValueError: no pictures, two for one target, or a target that is one of the pictures.
+    """
     jobs, pictures = [], [path for path in paths if path.suffix != ".txt"]
     for manifest in (path for path in paths if path.suffix == ".txt"):
         folder = Path(os.path.abspath(manifest.parent))
-        for line in filter(None, manifest.read_text().splitlines()):
+        for line in _lines(manifest):
             source = Path(os.path.abspath(folder / line))
             if not source.is_relative_to(folder):
                 raise ValueError(f"{manifest} names {line}. Expected: paths below its own folder.")
             jobs.append((source, Path(output) / source.relative_to(folder)))
     jobs += photos.jobs(pictures, str(output) + "/") if pictures else []
-    doubles = [str(target) for target, count in collections.Counter(t for _, t in jobs).items() if count > 1]
-    if doubles or not jobs:
-        raise ValueError(f"Several pictures would become {doubles[0]}." if doubles else "no pictures in the manifests.")
-    return [(source.absolute(), target.absolute()) for source, target in jobs]
+    jobs = list(dict.fromkeys((source.absolute(), target.absolute()) for source, target in jobs))
+    if not jobs:
+        raise ValueError("no pictures in the manifests.")
+    photos.refuse_doubles(jobs)
+    folder = functools.cache(os.path.realpath)  # of millions of pictures there are few
+    sources = {(folder(source.parent), source.name) for source, _ in jobs}
+    for _, target in jobs:
+        if (folder(target.parent), target.name) in sources:
+            raise ValueError(f"{target} is itself among the pictures to restore: choose another --output.")
+    return jobs
+
+
+def _lines(manifest):
+    """Returns the names in a manifest, in any encoding, as file systems take them."""
+    content = manifest.read_bytes().removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
+    return [os.fsdecode(line) for line in content.split(b"\n") if line]
 
 
 def main(arguments=None):
@@ -131,11 +157,11 @@ def main(arguments=None):
         prog="python -m recipes.batch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--address", default="local", help="of a Ray cluster, HOST:PORT or auto; this machine, without")
-    parser.add_argument("--workers", type=int, metavar="NUMBER", help="processes; as many as there are processors")
-    parser.add_argument("--threads", type=int, default=1, metavar="NUMBER", help="of each process")
+    parser.add_argument("--workers", type=_count, metavar="NUMBER", help="processes; as many as there are processors")
+    parser.add_argument("--threads", type=_count, default=1, metavar="NUMBER", help="of each process")
     parser.add_argument("--gpus", type=float, default=0, metavar="NUMBER", help="of each process")
     parser.add_argument(
-        "--attempts", type=int, default=3, metavar="NUMBER", help="for pictures that kill their process"
+        "--attempts", type=_count, default=3, metavar="NUMBER", help="for pictures whose process or machine fails"
     )
     parser.add_argument("command", nargs=argparse.REMAINDER, help="of `rednet`, with its options")
     options = parser.parse_args(arguments)
@@ -158,32 +184,78 @@ def main(arguments=None):
         parser.error('Ray is not installed: pip install "keras_rednet[ray]".')
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)
-    ray.init(address=options.address, log_to_driver=False, logging_level="warning")
-    if not _some_machine_has(ray.nodes(), CPU=options.threads, GPU=options.gpus):
+    environment = {"env_vars": {"KERAS_BACKEND": keras.backend.backend()}}  # other machines have one of their own
+    try:
+        ray.init(address=options.address, runtime_env=environment, log_to_driver=False, logging_level="warning")
+    except ConnectionError as error:
+        parser.error(f"--address {options.address}: {error}")
+    output = Path(command.output).absolute()
+    nodes = _nodes_with(ray.nodes(), CPU=options.threads, GPU=options.gpus)
+    if not nodes:
         ray.shutdown()
         parser.error(
             f"Ray knows of no machine with {options.threads} processors and {options.gpus:g} GPUs, as a process takes: "
             "choose other --threads or --gpus, or start Ray where there are some."
         )
+    output.mkdir(parents=True, exist_ok=True)
+    if unfit := _unfit(nodes, [path.absolute() for path in command.photos], output):
+        ray.shutdown()
+        parser.error(f"Not every machine can take part. {unfit}")
+    left = [job for job in jobs if not job[1].is_file()]
+    if len(left) < len(jobs):
+        print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are there already", flush=True)
     workers = options.workers or int(ray.cluster_resources()["CPU"] // options.threads)
     start = time.perf_counter()
     dead = restore_all(
-        jobs,
+        left,
         cli.work(command),
         workers=workers,
         threads=options.threads,
         gpus=options.gpus,
         attempts=options.attempts,
-        report=_progress(len(jobs)),
+        report=_progress(len(left)),
     )
     ray.shutdown()
-    return _reconcile(jobs, dead, Path(command.output), time.perf_counter() - start)
+    return _reconcile(jobs, dead, output, time.perf_counter() - start)
 
 
-def _some_machine_has(nodes, **wanted):
-    """Tells whether a machine has these resources. Ray would wait for one, in silence and for ever."""
-    there = [node["Resources"] for node in nodes if node["Alive"]]
-    return any(all(resources.get(name, 0) >= least for name, least in wanted.items()) for resources in there)
+def _count(text):
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+_count.__name__ = "number above zero"  # which argparse says of others
+
+
+def _nodes_with(nodes, **wanted):
+    """Returns the machines that have these resources. Ray would wait for one, in silence and for ever."""
+    alive = [node for node in nodes if node["Alive"]]
+    return [node for node in alive if all(node["Resources"].get(name, 0) >= least for name, least in wanted.items())]
+
+
+def _unfit(nodes, places, output):
+    """Returns, in words, what machines lack that would fail, and so fast that most pictures came to them."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    found, check = [], ray.remote(num_cpus=0, max_retries=0)(_missing)
+    for node in nodes:
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        try:
+            missing = ray.get(check.options(scheduling_strategy=there).remote(places, output))
+        except ray.exceptions.RayError as error:  # of another version of Python, or without this package
+            missing = str(error).strip().splitlines()[-1]
+        if missing:
+            found.append(f"{node['NodeManagerHostname']}: {missing}.")
+    return " ".join(found)
+
+
+def _missing(places, output):
+    """Returns what is wrong with the folders of this machine, or an empty text."""
+    if gone := [str(place) for place in places if not place.exists()]:
+        return f"{gone[0]} is not there"
+    return "" if os.access(output, os.W_OK) else f"{output} is not there, or cannot be written to"
 
 
 def _progress(total, seconds=10):
@@ -191,7 +263,7 @@ def _progress(total, seconds=10):
     start = last = time.perf_counter()
     done = 0
 
-    def count(source):
+    def count():
         nonlocal last, done
         done, now = done + 1, time.perf_counter()
         if now - last > seconds:
@@ -202,18 +274,19 @@ def _progress(total, seconds=10):
 
 
 def _reconcile(jobs, dead, output, seconds):
-    output.mkdir(parents=True, exist_ok=True)
     how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}  # names may be in no encoding
+    rows = [(str(source), dead[str(target)]) for source, target in jobs if str(target) in dead]
     others = _dead_letters_of_other_commands(output, {str(source) for source, _ in jobs})
     with written_whole(output / DEAD_LETTERS) as path, path.open("w", **how) as file:
         writer = csv.writer(file)
         writer.writerow(["picture", "reason"])
-        writer.writerows(sorted([*others, *dead.items()]))
-    there = sum(target.is_file() for _, target in jobs)
+        writer.writerows(sorted([*others, *rows]))
+    lost = [target for _, target in jobs if str(target) not in dead and not target.is_file()]
+    there = len(jobs) - len(dead) - len(lost)
     print(f"{len(jobs)} inputs = {there} outputs + {len(dead)} dead letters, {seconds:.0f} s")
-    if there + len(dead) != len(jobs):
-        words = "the numbers differ: run the same command again, and see that all machines share the output folder"
-        print(f"rednet: {words}", file=sys.stderr)
+    if lost:
+        words = f"{len(lost)} are neither, such as {lost[0]}: run the same command again, and see that all machines "
+        print(f"rednet: {words}share the output folder", file=sys.stderr)
         return 2
     return 1 if dead else 0
 

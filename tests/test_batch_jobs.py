@@ -29,33 +29,72 @@ def test_a_manifest_of_another_folder(photos, tmp_path, monkeypatch):
         (["none.txt"], "none.txt"),
         (["{photos}", "--weights", "none.npz"], "none.npz"),
         (["{photos}", "--weights", "red30"], "red30"),
+        (["{photos}", "-o", "{photos}"], "choose another --output"),
     ],
 )
 def test_what_is_wrong_is_told_before_ray_starts(photos, tmp_path, options, words, capsys):
     options = [option.format(photos=photos) for option in options]
     with pytest.raises(SystemExit) as end:
-        batch.main(["denoise", *options, "-o", str(tmp_path / "out")])
+        batch.main(["denoise", "-o", str(tmp_path / "out"), *options])
     assert end.value.code == 2
     assert words in capsys.readouterr().err
 
 
 def test_a_process_without_the_weights_says_so(photos, tmp_path):
     work = Work(task="denoise", weights=os.path.join(tmp_path, "none.npz"))
-    assert "none.npz" in batch.attempt(work, photos / "photo0.png", tmp_path / "out.png")
+    error, again = batch.attempt(work, photos / "photo0.png", tmp_path / "out.png")
+    assert "none.npz" in error
+    assert again  # another machine may have them
+
+
+def test_only_what_is_wrong_with_a_picture_is_final(photos, tmp_path, monkeypatch):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    error, again = batch.attempt(Work("denoise"), tmp_path / "broken.png", tmp_path / "out.png")
+    assert ("not a picture" in error, again) == (True, False)
+    error, again = batch.attempt(Work("denoise"), tmp_path / "none.png", tmp_path / "out.png")
+    assert ("FileNotFoundError: [Errno 2]" in error, again) == (True, True)
+
+    def restore_file(self, source, target):
+        raise AttributeError("what nobody\nthought of")
+
+    monkeypatch.setattr(batch.photos.Restorer, "restore_file", restore_file)
+    error = batch.attempt(Work("denoise"), photos / "photo0.png", tmp_path / "out.png")
+    assert error == ("AttributeError: what nobody thought of", True)
+
+
+def test_manifests_in_any_encoding(tmp_path, monkeypatch):
+    names = [b"caf\xe9.png", "über.png".encode(), "a\u2028b.png".encode(), b"c\x0cd.png"]
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + b"\r\n".join([*names, names[0]]) + b"\n\n")
+    jobs = batch.list_jobs([tmp_path / "list.txt"], tmp_path / "out")
+    assert jobs == [(tmp_path / name, tmp_path / "out" / name) for name in map(os.fsdecode, names)]
+
+
+def test_an_output_folder_that_holds_the_pictures(photos, tmp_path):
+    (tmp_path / "link").symlink_to(photos)
+    for output in (photos, tmp_path / "link"):
+        with pytest.raises(ValueError, match=r"photo0.png is itself among the pictures .* choose another --output"):
+            batch.list_jobs([photos], output)
+
+
+def test_machines_without_the_folders_are_named(photos, tmp_path):
+    assert batch._missing([photos], tmp_path) == ""
+    assert batch._missing([photos, tmp_path / "none"], tmp_path) == f"{tmp_path}/none is not there"
+    assert batch._missing([photos], tmp_path / "out") == f"{tmp_path}/out is not there, or cannot be written to"
 
 
 def test_names_in_no_encoding_are_dead_letters_too(tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
-    assert batch._reconcile([(tmp_path / name, tmp_path / "out" / name)], {name: "damaged"}, tmp_path / "out", 1.0) == 1
-    assert r"caf\udce9.png,damaged" in (tmp_path / "out" / batch.DEAD_LETTERS).read_text()
+    target = tmp_path / name
+    assert batch._reconcile([(tmp_path / "in" / name, target)], {str(target): "damaged"}, tmp_path, 1.0) == 1
+    assert rf"{tmp_path}/in/caf\udce9.png,damaged" in (tmp_path / batch.DEAD_LETTERS).read_text()
 
 
 def test_dead_letters_of_another_manifest_stay(tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
     one, two = ([(tmp_path / name, tmp_path / "out" / name)] for name in (name, "b.png"))
-    for jobs, dead in ((one, {name: "damaged"}), (two, {str(tmp_path / "b.png"): "damaged"}), (two, {})):
-        dead = {str(tmp_path / source): reason for source, reason in dead.items()}
-        batch._reconcile(jobs, dead, tmp_path / "out", 1.0)
+    (tmp_path / "out").mkdir()
+    for jobs, dead in ((one, [name]), (two, ["b.png"]), (two, [])):
+        batch._reconcile(jobs, {str(tmp_path / "out" / name): "damaged" for name in dead}, tmp_path / "out", 1.0)
     rows = (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines()
     assert rows == ["picture,reason", rf"{tmp_path}/caf\udce9.png,damaged"]
     batch._reconcile(one, {}, tmp_path / "out", 1.0)
@@ -68,17 +107,19 @@ def test_a_machine_must_have_all_that_a_process_takes():
         {"Alive": True, "Resources": {"GPU": 1.0}},
         {"Alive": False, "Resources": {"CPU": 8.0, "GPU": 8.0}},
     ]
-    assert batch._some_machine_has(nodes, CPU=4, GPU=0)
-    assert not batch._some_machine_has(nodes, CPU=5, GPU=0)
-    assert not batch._some_machine_has(nodes, CPU=1, GPU=0.5)
+    assert batch._nodes_with(nodes, CPU=4, GPU=0) == nodes[:1]
+    assert batch._nodes_with(nodes, CPU=5, GPU=0) == []
+    assert batch._nodes_with(nodes, CPU=1, GPU=0.5) == []
 
 
 def test_a_folder_is_no_output(photos, tmp_path, capsys):
     """What a folder that cannot be read would become may be there from an earlier run."""
     (tmp_path / "out" / "sub").mkdir(parents=True)
-    assert "a folder that cannot be read" in batch.attempt(Work("denoise"), photos, tmp_path / "out" / "sub")
+    assert "a folder that cannot be read" in batch.attempt(Work("denoise"), photos, tmp_path / "out" / "sub")[0]
     assert batch._reconcile([(photos, tmp_path / "out" / "sub")], {}, tmp_path, 1.0) == 2
-    assert "1 inputs = 0 outputs + 0 dead letters" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "1 inputs = 0 outputs + 0 dead letters" in printed.out
+    assert f"1 are neither, such as {tmp_path}/out/sub: run the same command again" in printed.err
 
 
 def test_says_what_to_install(photos, tmp_path, monkeypatch, capsys):
@@ -87,3 +128,10 @@ def test_says_what_to_install(photos, tmp_path, monkeypatch, capsys):
         batch.main(["denoise", str(photos), "-o", str(tmp_path / "out")])
     assert end.value.code == 2
     assert 'Ray is not installed: pip install "keras_rednet[ray]".' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--workers", "--threads", "--attempts"])
+def test_numbers_above_zero(photos, tmp_path, option, capsys):
+    with pytest.raises(SystemExit):
+        batch.main([option, "0", "denoise", str(photos), "-o", str(tmp_path / "out")])
+    assert f"argument {option}: invalid number above zero value: '0'" in capsys.readouterr().err

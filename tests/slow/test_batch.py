@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,8 +23,8 @@ PICTURES = 48
 
 
 def dying(work, source, target):
-    """Dies of one picture, always; takes its time for the others and leaves word of its process."""
-    (target.parent / f"process-{os.getpid()}").touch()
+    """Dies of one picture, always; takes its time for the others and leaves word of its process and machine."""
+    (target.parent / f"process-{os.getpid()}-{ray.get_runtime_context().get_node_id()}").touch()
     if source.name == "poison.png":
         (target.parent / f"poison-{os.getpid()}").touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -59,6 +59,11 @@ def cluster():
     cluster.shutdown()
 
 
+def marks(out):
+    """Returns pairs (process, machine) of those that have begun a picture."""
+    return {tuple(mark.name.split("-")[1:]) for mark in out.rglob("process-*")}
+
+
 def run(folder, out, weights, **options):
     jobs = batch.list_jobs([folder], out)
     out.mkdir(exist_ok=True)
@@ -67,7 +72,7 @@ def run(folder, out, weights, **options):
 
 
 def check(jobs, dead, names):
-    assert {Path(source).name for source in dead} == names
+    assert {Path(target).name for target in dead} == names
     assert {source.name for source, target in jobs if not target.exists()} == names
     assert len(dead) + sum(target.exists() for _, target in jobs) == len(jobs)
 
@@ -119,18 +124,17 @@ def test_what_no_machine_has_is_told(photos_folder, tiny_weights, tmp_path):  # 
 @pytest.mark.slow
 def test_a_killed_process(photos_folder, tiny_weights, tmp_path, cluster):  # noqa: F811
     out = tmp_path / "out"
-    killer = threading.Thread(target=_kill_one, args=(out,))
-    killer.start()
+    meanwhile = ThreadPoolExecutor(1).submit(_kill_one, out)
     jobs, dead = run(photos_folder, out, tiny_weights, attempt=dying)
-    killer.join()
+    meanwhile.result()
     check(jobs, dead, {"broken.png", "half.png"})
-    assert len(list(out.rglob("process-*"))) >= 3  # one took the place of the killed
+    assert len(marks(out)) >= 3  # one took the place of the killed
 
 
 def _kill_one(out):
-    while not (marks := list(out.rglob("process-*"))):
+    while not (begun := marks(out)):
         time.sleep(0.1)
-    os.kill(int(marks[0].name.split("-")[1]), signal.SIGKILL)
+    os.kill(int(begun.pop()[0]), signal.SIGKILL)
 
 
 @pytest.mark.slow
@@ -138,14 +142,14 @@ def test_a_lost_machine(photos_folder, tiny_weights, tmp_path, cluster):  # noqa
     out = tmp_path / "out"
 
     def lose():
-        while len(list(out.rglob("process-*"))) < 2:
+        while cluster.second.node_id not in {machine for _, machine in marks(out)}:
             time.sleep(0.1)
         cluster.remove_node(cluster.second, allow_graceful=False)
+        return sum(target.exists() for _, target in batch.list_jobs([photos_folder], out))
 
-    loser = threading.Thread(target=lose)
-    loser.start()
+    meanwhile = ThreadPoolExecutor(1).submit(lose)
     jobs, dead = run(photos_folder, out, tiny_weights, attempt=dying)
-    loser.join()
+    assert meanwhile.result() < PICTURES  # there was work left
     check(jobs, dead, {"broken.png", "half.png"})
 
 
@@ -155,4 +159,37 @@ def test_a_picture_that_kills(photos_folder, tiny_weights, tmp_path, cluster):  
     jobs, dead = run(photos_folder, tmp_path / "out", tiny_weights, attempt=dying, attempts=2)
     check(jobs, dead, {"broken.png", "half.png", "poison.png"})
     assert len(list((tmp_path / "out" / "sub").glob("poison-*"))) == 2
-    assert [reason for source, reason in dead.items() if "poison" in source] == ["its process died or failed, 2 times"]
+    assert [reason for target, reason in dead.items() if "poison" in target] == ["its process died or failed, 2 times"]
+
+
+def forgetful(work, source, target):
+    """Fails at each picture once, as a machine does that is out of memory."""
+    mark = target.with_name(f"{target.name}.failed")
+    if not mark.exists():
+        mark.touch()
+        return "MemoryError", True
+    return batch.attempt(work, source, target)
+
+
+@pytest.mark.slow
+def test_a_machine_that_fails_is_no_reason_to_give_up(photos_folder, tiny_weights, tmp_path, cluster):  # noqa: F811
+    jobs, dead = run(photos_folder, tmp_path / "once", tiny_weights, attempt=forgetful, attempts=1)
+    assert set(dead.values()) == {"MemoryError"}
+    assert len(dead) == len(jobs)
+    jobs, dead = run(photos_folder, tmp_path / "out", tiny_weights, attempt=forgetful, attempts=2)
+    check(jobs, dead, {"broken.png", "half.png"})
+
+
+@pytest.mark.slow
+def test_a_process_with_a_gpu_keeps_its_network(photos_folder, tiny_weights, tmp_path, cluster):  # noqa: F811
+    cluster.add_node(num_cpus=1, num_gpus=1)  # so Ray is told
+    jobs, dead = run(photos_folder, tmp_path / "out", tiny_weights, attempt=dying, gpus=1)
+    check(jobs, dead, {"broken.png", "half.png"})
+    assert len(marks(tmp_path / "out")) == 1
+
+
+@pytest.mark.slow
+def test_machines_that_lack_a_folder_are_named(tmp_path, cluster):
+    assert batch._unfit(ray.nodes(), [tmp_path], tmp_path) == ""
+    words = batch._unfit(ray.nodes(), [tmp_path / "none"], tmp_path)
+    assert words.count(f"{tmp_path}/none is not there.") == 2
