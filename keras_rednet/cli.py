@@ -15,10 +15,7 @@ from keras_rednet.quiet import quiet_libraries, steady_stderr
 TASKS = ("denoise", "super_resolution", "deblock", "deblur", "inpaint")
 ENGINES = ("keras", "litert")
 CALIBRATION, CALIBRATION_CROP = 100, 192  # pictures, and pixels of each side of them
-BACKENDS = {
-    name: f" Install keras_rednet[{extra}], or name the backend of Keras that you have in KERAS_BACKEND."
-    for name, extra in (("tensorflow", "cpu"), ("jax", "jax"), ("torch", "torch"))
-}
+BACKENDS = {"tensorflow": "cpu", "jax": "jax", "torch": "torch"}  # and the extras that bring them
 EPILOG = """\
 examples:
   rednet denoise photo.jpg -o clean.png                     one photograph
@@ -35,9 +32,9 @@ examples:
   rednet export NAME -o denoise.tflite --quantize float16   a file for phones
   rednet weights                                            the shipped networks and what they score
 
-Colour, bit depth, alpha, EXIF data and ICC profile are kept (BMP holds neither of the last two). Links to folders are
-not followed. A broken file is named and the others are still restored; the exit status is then 1. Nothing is
-overwritten without --overwrite."""
+Colour, bit depth, alpha, EXIF data and ICC profile are kept (BMP holds neither of the last two); XMP and IPTC, where
+photo programs keep captions and keywords, are not. Links to folders are not followed. A broken file is named and the
+others are still restored; the exit status is then 1. Nothing is overwritten without --overwrite."""
 
 
 def main(arguments=None):
@@ -55,14 +52,23 @@ def main(arguments=None):
         return options.run(options)
     except ModuleNotFoundError as error:
         name = str(error.name).partition(".")[0]
-        print(f"rednet: {name} is not installed.{BACKENDS.get(name, '')}", file=sys.stderr)
+        print(f"rednet: {name} is not installed.{_mended(name)}", file=sys.stderr)
         return 2
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
         print(f"rednet: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("rednet: interrupted; what is finished is kept", file=sys.stderr)
         return 130
+
+
+def _mended(name):
+    """Returns what to do about a package that is missing, if it is a backend of Keras."""
+    if name not in BACKENDS:
+        return ""
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != name:
+        return f" This command needs it beside the backend of Keras: install keras_rednet[{BACKENDS[name]}]."
+    return f" Install keras_rednet[{BACKENDS[name]}], or name the backend of Keras that you have in KERAS_BACKEND."
 
 
 def parse(arguments):

@@ -6,6 +6,7 @@ was never interrupted, on any number of workers.
 """
 
 import dataclasses
+import functools
 import io
 import math
 import os
@@ -19,7 +20,8 @@ from PIL import Image
 
 from keras_rednet import color as colors
 from keras_rednet import geometry
-from keras_rednet.weights import is_part
+from keras_rednet.pictures import DAMAGED
+from keras_rednet.weights import is_stray
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 BICUBIC = Image.Resampling.BICUBIC
@@ -52,7 +54,7 @@ def list_images(folder):
         ValueError: there is no such folder, or no image in it.
     """
     folder = Path(folder)
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not is_part(p))
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not is_stray(p))
     if not paths:
         raise ValueError(f"`folder` must hold images ({', '.join(SUFFIXES)}). Received: folder={str(folder)!r}.")
     return paths
@@ -83,11 +85,9 @@ def usable(paths, *, patch_size):
     """
     left, skipped = [], []
     for path in paths:
-        try:
-            height, width, _ = read_image(path).shape
-            problem = "" if min(height, width) >= patch_size else f"{height}x{width} pixels"
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow raises all of them
-            problem = " ".join(str(error).split())
+        problem, (height, width) = _decoded(path, os.path.exists(path) and os.path.getmtime(path))
+        if not problem and min(height, width) < patch_size:
+            problem = f"{height}x{width} pixels"
         if problem:
             skipped.append(f"{path} ({problem})")
         else:
@@ -102,6 +102,15 @@ def usable(paths, *, patch_size):
             f"files, none of them usable{': ' + skipped[0] if skipped else ''}."
         )
     return left
+
+
+@functools.lru_cache(maxsize=2**20)  # to decode all images takes long, and `train.split` has done so
+def _decoded(path, changed):
+    """Returns (what is wrong with an image file or an empty text, (height, width)); `changed` is its time."""
+    try:
+        return "", read_image(path).shape[:2]
+    except (*DAMAGED, Image.DecompressionBombError) as error:
+        return " ".join(str(error).split()) or type(error).__name__, (0, 0)
 
 
 def from_tfds(name, split="train", *, data_dir=None, feature="image", download=False, exclude_ids=()):
@@ -147,7 +156,7 @@ def read_image(file, *, color="rgb"):
 
     Raises:
         ValueError: an unknown colour, or an image of floating-point values or of more than 16 bits.
-        OSError: not an image, or a damaged one.
+        OSError: not an image. Of damaged ones Pillow raises any of `pictures.DAMAGED`.
     """
     colors.check_color(color)
     # Not by its path, of which Pillow maps sideways TIFFs askew.
@@ -251,7 +260,7 @@ def training_patches(
     def epoch_of_records(_):
         tf.random.set_seed(1)  # of this graph only: `shuffle` mixes it in, and fails where the global one is 0
         epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int32), tf.cast(epoch.read_value(), tf.int32))
-        order_seed = tf.cast(tf.random.fold_in(epoch_seed, -1)[0], tf.int64)  # [1] is the epoch itself
+        order_seed = tf.cast(tf.random.fold_in(epoch_seed, -1)[0], tf.int64)  # [1] is always -1
         order = images.records.shuffle(images.shuffle_buffer, seed=order_seed)
         order = order.enumerate().take(per_process * processes).shard(processes, process)
         return order.map(lambda i, record: (record, tf.random.fold_in(epoch_seed, tf.cast(i, tf.int32))))

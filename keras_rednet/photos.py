@@ -2,8 +2,10 @@
 
 import collections
 import dataclasses
+import functools
 import logging
 import os
+import tempfile
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +72,12 @@ class Restorer:
                 self.named = self._named()
         elif work.task != "denoise":
             self._network(3, lossy=False)  # before any picture is opened: there may be no weights
+        elif work.engine == "litert":
+            from keras_rednet.litert import require_litert
+            from keras_rednet.saved_model import require_tensorflow
+
+            require_litert()
+            require_tensorflow()
         warnings.filterwarnings("ignore", module="PIL")  # of what it reads all the same
         logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it cannot read, it also raises
 
@@ -193,6 +201,11 @@ def taken_level(task, channels, level):
 def named_network(name):
     """Returns (network, record) of shipped weights, by name, or of the weights.npz of a training run."""
     ours = name.endswith(".npz")
+    if not ours and os.path.exists(name):
+        raise ValueError(
+            f"Weights must be named as `rednet weights` does, or be the weights.npz of a training run, or a .tflite "
+            f"file to restore with. Received: {name}."
+        )
     record = weights.read_record(name) if ours else weights.record(name)
     recipe = record["recipe"]
     if missing := [key for key in NEEDED if key not in recipe]:
@@ -223,12 +236,36 @@ def jobs(photos, output):
             found.append((photo, folder / photo.name if into_folder else folder))
     if not found:
         raise ValueError(f"no pictures in {', '.join(map(str, photos))}.")
-    sources = {}
-    for source, target in found:
+    refuse_doubles(found)
+    return found
+
+
+def refuse_doubles(jobs):
+    """Raises ValueError where two sources would become one target, or one file on a disk that ignores case."""
+    sources, alike = {}, {}
+    for source, target in jobs:
         if target in sources:
             raise ValueError(f"{sources[target]} and {source} would both become {target}: restore them separately.")
         sources[target] = source
-    return found
+        alike.setdefault(str(target).casefold(), []).append(target)
+    for one, other, *_ in (targets for targets in alike.values() if len(targets) > 1):
+        if _ignores_case(one.parent):
+            raise ValueError(
+                f"{sources[one]} and {sources[other]} would both become {one} on a disk that ignores case: rename one, "
+                "or choose another --output."
+            )
+
+
+@functools.cache
+def _ignores_case(folder):
+    """Tells whether names that differ in their case are one where a folder is, or will be made."""
+    while not folder.is_dir():
+        folder = folder.parent
+    try:
+        with tempfile.NamedTemporaryFile(prefix=weights.PART, suffix="-case", dir=folder) as file:
+            return os.path.exists(os.path.join(folder, os.path.basename(file.name).upper()))
+    except OSError:  # it may not be written to, which is told later
+        return False
 
 
 def _pictures(folder, output):
@@ -239,6 +276,7 @@ def _pictures(folder, output):
     unreadable = []
     walk = os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename)))
     files = [Path(parent) / name for parent, _, names in walk for name in names]
-    found = unreadable + [path for path in files if path.suffix.lower() in SAVE_OPTIONS and not weights.is_part(path)]
+    pictures = [path for path in files if path.suffix.lower() in SAVE_OPTIONS and not weights.is_stray(path)]
+    found = unreadable + pictures
     inside = output.resolve().is_relative_to(folder.resolve()) and output.resolve() != folder.resolve()
     return sorted(path for path in found if not (inside and path.resolve().is_relative_to(output.resolve())))

@@ -34,8 +34,10 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # that turn a picture upright, by its orientation
+LOSSY_TIFFS = ("jpeg", "tiff_jpeg", "webp")  # compressions, as Pillow calls them
 RESOLUTION, BITS_PER_SAMPLE = 0x011A, 0x0102  # tags of TIFF
 INCH = 0.0254  # metres
+DAMAGED = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error, zlib.error)  # by Pillow
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -47,7 +49,7 @@ class Picture:
         image: PIL image or uint16 [h, w, 3|4].
         exif, icc_profile: the file's, bytes or None.
         dpi: the file's (horizontal, vertical) dots per inch, or None.
-        lossy: whether it was in a JPEG or lossy WebP file, whose noise is no longer white.
+        lossy: whether it was in a JPEG or lossy WebP file, or so in a TIFF: its noise is no longer white.
     """
 
     image: object
@@ -81,7 +83,8 @@ def read_picture(path):
             image = file.transpose(TURNS[orientation]) if orientation in TURNS else file.copy()
             image.info.pop("exif", None)  # it tells the orientation that the file had
             profile = file.info.get("icc_profile") if file.mode not in OTHER_SPACES else None
-            lossy = file.format in ("JPEG", "MPO") or (file.format == "WEBP" and not _is_lossless_webp(raw))
+            lossy = file.format in ("JPEG", "MPO") or file.info.get("compression") in LOSSY_TIFFS
+            lossy |= file.format == "WEBP" and not _is_lossless_webp(raw)
             inverted = inverts_16_bits(file)
             unknown = file.format == "TIFF" and RESOLUTION not in file.tag_v2  # Pillow then says 1
             dpi = None if unknown else _dpi(file.info.get("dpi", ()))
@@ -92,7 +95,7 @@ def read_picture(path):
         raise ValueError(f"{path}: not a picture that Pillow can read.") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too large to be safe. {error}") from None
-    except (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error, zlib.error) as error:
+    except DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(f"{path}: damaged. {error}") from None

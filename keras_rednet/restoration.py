@@ -20,6 +20,7 @@ from keras_rednet.resize import resize
 
 COLORS = ("channels", "luminance", "ycbcr")
 VISIBLE = 1 / 512  # the least alpha that pixels of 8 bits show
+MOST = 16  # of a float image, either way: noise lies beyond [0, 1], but not so far
 WINDOW_VALUES = 560 * 560 * 64  # values of one layer's feature maps that "auto" keeps in memory at a time, 80 MB
 _deployed = weakref.WeakKeyDictionary()  # model -> (its weights, deployment graph, that graph ready to run)
 
@@ -89,7 +90,7 @@ def upscale(model, image, size, *, tile="auto", orientations=1):
     A one-channel network restores the luminance; chroma and alpha are interpolated only.
 
     Args:
-        model: a RED-Net for super-resolution, for instance `RED30(task="super_resolution")`.
+        model: a RED-Net for super-resolution, for instance `RED30("super_resolution", downsample_at=(1,))`.
         image: as `restore` takes it.
         size: (height, width) of the enlarged image, in pixels.
         tile, orientations: as in `restore`.
@@ -174,8 +175,15 @@ def _checked(network, image, channels=(1, 3, 4)):
         raise ValueError(
             f"`image` must have the shape [h, w] or [h, w, 1|3|4] and at least a pixel. Received: shape={image.shape}."
         )
-    if np.issubdtype(image.dtype, np.floating) and not np.isfinite(image).all():
-        raise ValueError("`image` must be finite. Received: NaN or infinite values; replace them first.")
+    if np.issubdtype(image.dtype, np.floating):
+        lowest, highest = image.min(), image.max()
+        if not np.isfinite([lowest, highest]).all():
+            raise ValueError("`image` must be finite. Received: NaN or infinite values; replace them first.")
+        if max(-lowest, highest) > MOST:
+            raise ValueError(
+                f"A float `image` must have values about 0 to 1, black to white. Received: {lowest:g} to {highest:g}; "
+                "divide 8-bit values by 255 first."
+            )
     if network.eight_bits and image.dtype == np.uint16:
         raise ValueError(
             "An int8 file takes 8 bits, so 8 of these would be lost: use a file of another precision, or convert the "

@@ -18,6 +18,7 @@ import numpy as np
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 PART = ".part-"  # how the name of an unfinished file begins
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # another one at each start of a Linux machine
 RECORD_KEYS = ("recipe", "commit", "training_images", "validation_images", "patches", "validation_psnr")
 
 
@@ -98,9 +99,11 @@ def read_record(path):
     """Returns the record that `save` wrote beside the `.npz` file `path`.
 
     Raises:
-        ValueError: there is none, or it is damaged.
+        ValueError: there is no such file or record, or it is damaged.
     """
     beside = Path(path).with_suffix(".json")
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: there is no such file.")
     try:
         record = json.loads(beside.read_text())
         if not isinstance(record, dict):
@@ -162,16 +165,17 @@ def written_whole(path):
         temporary.unlink(missing_ok=True)
 
 
-def is_part(path):
-    """Tells whether a file is one that `written_whole` has not finished."""
-    return path.name.startswith(PART)
+def is_stray(path):
+    """Tells whether a file is one that `written_whole` has not finished, or in which macOS keeps what another has."""
+    return path.name.startswith((PART, "._"))
 
 
 @functools.cache
 def _machine():
     """Returns what stands in the names of unfinished files for a machine, or a container, that counts its processes."""
     processes = os.readlink("/proc/self/ns/pid") if os.path.lexists("/proc/self/ns/pid") else ""
-    return f"{zlib.crc32(f'{platform.node()} {processes}'.encode()):08x}"
+    started = BOOT.read_text() if BOOT.exists() else ""  # many machines have one name
+    return f"{zlib.crc32(f'{platform.node()} {processes} {started}'.encode()):08x}"
 
 
 @functools.cache  # a folder may hold millions of files

@@ -338,7 +338,7 @@ def compiled(recipe, steps):
     if recipe.activation_limit:
         bound(model, recipe.activation_limit)
     trained, loss = (distill.taught(model, teacher), distill.error) if teacher else (model, recipe.loss)
-    trained.compile(_adam(recipe, steps), loss, jit_compile=compiles())
+    trained.compile(_adam(recipe, steps), loss)  # by XLA, but for TensorFlow on a CPU, where oneDNN is faster
     return model, trained
 
 
@@ -371,11 +371,6 @@ def _adam(recipe, steps):
         )
     averaging = {"use_ema": True, "ema_momentum": recipe.ema_momentum} if recipe.ema_momentum else {}
     return distribute.adam(rate, recipe.clipnorm, **averaging)
-
-
-def compiles():
-    """Returns whether to compile by XLA, as Keras takes it: not on a CPU under TensorFlow, where oneDNN is faster."""
-    return False if keras.backend.backend() == "tensorflow" and not tf.config.list_physical_devices("GPU") else "auto"
 
 
 def emulates_bfloat16(processor="/proc/cpuinfo"):

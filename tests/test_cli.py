@@ -246,6 +246,59 @@ def test_two_photos_of_one_name_are_refused_before_any_work(denoise, photos, tmp
     assert not (tmp_path / "out").exists()
 
 
+def test_names_that_differ_in_their_case_only(denoise, photos, tmp_path, monkeypatch, capsys):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "A.png"):
+        (tmp_path / "in" / name).write_bytes((photos / "photo0.png").read_bytes())
+    command = [tmp_path / "in", "-o", tmp_path / "out" / "sub"]
+    assert denoise(*command) == 0
+    assert len(list((tmp_path / "out" / "sub").iterdir())) == 2
+    capsys.readouterr()
+    find = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: find(path) or find(str(path).lower()))  # as some disks do
+    command[-1] = tmp_path / "other" / "sub"
+    for option in ("--overwrite", "--resume"):
+        assert denoise(*command, option) == 2
+        assert "on a disk that ignores case: rename one" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_what_macos_keeps_beside_a_picture_is_none(denoise, photos, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes((photos / "photo0.png").read_bytes())
+    (tmp_path / "in" / "._a.png").write_bytes(b"attributes")
+    assert denoise(tmp_path / "in", "-o", tmp_path / "out") == 0
+
+
+def test_an_engine_that_is_missing_is_told_once(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    assert main(["denoise", str(photos), "-o", str(tmp_path / "out"), "--engine", "litert"]) == 2
+    assert capsys.readouterr().err == 'rednet: LiteRT is not installed: pip install "keras_rednet[litert]".\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mine.keras", "Weights must be named as `rednet weights` does, or be the weights.npz"),
+        ("none.npz", "none.npz: there is no such file."),
+    ],
+)
+def test_weights_that_are_none(photos, tmp_path, name, words, capsys):
+    (tmp_path / "mine.keras").touch()
+    command = ["denoise", str(photos), "-o", str(tmp_path / "out"), "--weights", str(tmp_path / name)]
+    assert main(command) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_memory_that_an_evaluation_has_not_is_told(photos, monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise MemoryError("choose a smaller `tile`")
+
+    monkeypatch.setattr(cli, "_evaluate", fail)
+    assert main(["evaluate", "denoise", "--data", str(photos)]) == 2
+    assert capsys.readouterr().err == "rednet: choose a smaller `tile`\n"
+
+
 def test_an_output_folder_inside_the_input_is_no_input(denoise, photos, tmp_path):
     for name in ("a.png", "out/a.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -543,7 +596,7 @@ def test_help_imports_nothing_heavy():
     assert "rednet denoise photo.jpg -o clean.png" in output
 
 
-def test_names_a_backend_that_is_not_installed(photos, tmp_path):
+def test_names_a_backend_that_is_not_installed(photos, tmp_path, monkeypatch):
     program = "import sys; sys.modules['tensorflow'] = None; from keras_rednet.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "denoise", str(photos), "-o", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"})
@@ -553,6 +606,8 @@ def test_names_a_backend_that_is_not_installed(photos, tmp_path):
         "KERAS_BACKEND."
     )
     assert "Traceback" not in done.stderr
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert cli._mended("tensorflow").startswith(" This command needs it beside the backend of Keras")
 
 
 def test_lists_the_shipped_weights(capsys):

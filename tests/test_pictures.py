@@ -163,6 +163,13 @@ def test_webp_is_lossless_unless_the_picture_was_lossy(tmp_path, mode):
     assert read_picture(tmp_path / "e.webp").lossy
 
 
+def test_a_tiff_may_hold_a_jpeg(tmp_path):
+    picture = Image.new("RGB", (32, 32), "red")
+    for compression, lossy in (("jpeg", True), ("tiff_lzw", False), (None, False)):
+        picture.save(tmp_path / "a.tif", compression=compression)
+        assert read_picture(tmp_path / "a.tif").lossy == lossy
+
+
 def test_keeps_the_resolution_of_a_16_bit_color_png(tmp_path):
     encoded = tf.io.encode_png(pixels(9, 11, 3, dtype="uint16")).numpy()
     chunk = _chunk(b"pHYs", (11811).to_bytes(4) + (5906).to_bytes(4) + b"\1")

@@ -189,6 +189,8 @@ def test_the_input_is_left_alone(gray_model):
         (np.zeros((2, 4, 4, 3), "uint8"), ValueError, "Received: shape=\\(2, 4, 4, 3\\)"),
         (np.zeros((0, 4), "uint8"), ValueError, "at least a pixel"),
         (np.full((4, 4), np.nan), ValueError, "must be finite"),
+        (np.full((4, 4), 255.0), ValueError, "about 0 to 1, black to white. Received: 255 to 255; divide"),
+        (np.full((4, 4), -17.0), ValueError, "about 0 to 1, black to white. Received: -17 to -17"),
         (np.full((4, 4), np.inf), ValueError, "must be finite"),
     ],
 )

@@ -160,12 +160,14 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert (tmp_path / "a[1].png").read_bytes() == b"whole"
 
 
-def test_containers_of_a_machine_are_told_apart(monkeypatch):
+def test_containers_of_a_machine_and_machines_of_one_name_are_told_apart(tmp_path, monkeypatch):
     names = set()
-    for processes in ("pid:[1]", "pid:[2]"):
+    monkeypatch.setattr(weights, "BOOT", tmp_path / "boot")
+    for processes, boot in (("pid:[1]", "a"), ("pid:[2]", "a"), ("pid:[1]", "b")):
         monkeypatch.setattr(os, "readlink", lambda path, processes=processes: processes)
+        (tmp_path / "boot").write_text(boot)
         names.add(weights._machine.__wrapped__())
-    assert len(names) == 2 or not os.path.lexists("/proc/self/ns/pid")
+    assert len(names) == 3 or not os.path.lexists("/proc/self/ns/pid")
 
 
 def test_a_name_may_be_as_long_as_names_can_be(tmp_path):
