@@ -40,12 +40,15 @@ def once(network, precision, tile, picture):
 
 def main():
     import jax
+    import keras
     import numpy as np
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for accelerator.csv")
     parser.add_argument("--megapixels", type=float, default=12)
     options = parser.parse_args()
+    if keras.backend.backend() != "jax":
+        parser.error(f"the device is JAX's: set KERAS_BACKEND=jax. Received: {keras.backend.backend()}")
     options.out.mkdir(parents=True, exist_ok=True)
     height = round((options.megapixels * 1e6 / 1.5) ** 0.5)
     picture = np.random.default_rng(0).integers(0, 256, (height, round(1.5 * height)), np.uint8)
