@@ -61,6 +61,7 @@ class Restorer:
 
     Raises:
         ValueError: there are no such weights, or they are of another task.
+        RuntimeError: weights that should come with the package are missing or damaged.
     """
 
     def __init__(self, work):
@@ -152,7 +153,10 @@ class Restorer:
             level = taken_level(work.task, channels, "jpeg")
         if (channels, level) not in self.networks:
             with quiet_libraries():
-                model = RED30(work.task, level=level, channels=channels, downsample_at=(1,))
+                try:
+                    model = RED30(work.task, level=level, channels=channels, downsample_at=(1,))
+                except ValueError as error:  # the picture is not to blame
+                    raise RuntimeError(str(error)) from error
                 self.networks[channels, level] = self._on_engine(model)
         return self.networks[channels, level]
 
@@ -201,12 +205,15 @@ def taken_level(task, channels, level):
 def named_network(name):
     """Returns (network, record) of shipped weights, by name, or of the weights.npz of a training run."""
     ours = name.endswith(".npz")
-    if not ours and os.path.exists(name):
+    try:
+        record = weights.read_record(name) if ours else weights.record(name)
+    except ValueError:
+        if ours or not os.path.exists(name):
+            raise
         raise ValueError(
             f"Weights must be named as `rednet weights` does, or be the weights.npz of a training run, or a .tflite "
             f"file to restore with. Received: {name}."
-        )
-    record = weights.read_record(name) if ours else weights.record(name)
+        ) from None
     recipe = record["recipe"]
     if missing := [key for key in NEEDED if key not in recipe]:
         raise ValueError(f"The record of {name} must say which network it is. Missing in its recipe: {missing}.")
@@ -236,6 +243,7 @@ def jobs(photos, output):
             found.append((photo, folder / photo.name if into_folder else folder))
     if not found:
         raise ValueError(f"no pictures in {', '.join(map(str, photos))}.")
+    found = list(dict.fromkeys(found))  # a picture may be named beside its folder
     refuse_doubles(found)
     return found
 
@@ -259,7 +267,7 @@ def refuse_doubles(jobs):
 @functools.cache
 def _ignores_case(folder):
     """Tells whether names that differ in their case are one where a folder is, or will be made."""
-    while not folder.is_dir():
+    while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     try:
         with tempfile.NamedTemporaryFile(prefix=weights.PART, suffix="-case", dir=folder) as file:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 PART = ".part-"  # how the name of an unfinished file begins
+LONG_AGO = 24 * 3600  # seconds; no file takes so long to write
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # another one at each start of a Linux machine
 RECORD_KEYS = ("recipe", "commit", "training_images", "validation_images", "patches", "validation_psnr")
 
@@ -150,7 +152,7 @@ def written_whole(path):
     """Yields a temporary path beside `path`; it is renamed to `path` once the block has ended without error.
 
     By then it is on the disk, so that a power failure leaves no half of it. What killed processes of this machine left
-    in the folder is removed when a process first writes there.
+    in the folder is removed when a process first writes there, and that of others after a day.
     """
     path = Path(path)
     _remove_parts(path.parent)
@@ -180,9 +182,12 @@ def _machine():
 
 @functools.cache  # a folder may hold millions of files
 def _remove_parts(folder):
-    for part in folder.glob(f"{PART}*-{_machine()}-*"):
-        if not _is_running(part.name.split("-")[1]):
-            part.unlink(missing_ok=True)
+    for part in folder.glob(f"{PART}*-*-*"):
+        _, process, machine, *_ = part.name.split("-")
+        ended = machine == _machine() and not _is_running(process)
+        with contextlib.suppress(FileNotFoundError):  # another process may do the same
+            if ended or time.time() - part.stat().st_mtime > LONG_AGO:
+                part.unlink()
 
 
 def _is_running(process):

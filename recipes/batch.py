@@ -25,6 +25,7 @@ from keras_rednet.weights import written_whole
 
 DEAD_LETTERS = "dead_letters.csv"
 BATCH = 8  # pictures at a time for a process, at first and at most; alone when they are tried again
+MOST_FOLDERS = 100  # of the pictures', of which each machine tells whether it sees them
 ROUNDS = 4  # of batches for each process, at least, lest one idles long while another restores the last batch
 
 
@@ -38,14 +39,14 @@ def _restorer(work):
 def attempt(work, source, target):
     """Restores a file; returns (what went wrong or an empty text, whether another attempt may end otherwise)."""
     try:
-        if target.is_file():
+        if os.path.isfile(target):
             return "", False
         restorer = _restorer(work)
         try:
             restorer.restore_file(source, target)
             return "", False
         except ValueError as error:  # of the picture
-            return " ".join(str(error).split()), False
+            return " ".join(str(error).split()) or "ValueError", False
     except Exception as error:  # of the machine perhaps; whatever it is, raised further it would lose its words
         return " ".join(f"{type(error).__name__}: {error}".split()), True
 
@@ -84,19 +85,23 @@ def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=a
     for number in range(attempts):
         settled = set()
         how = {"work": work, "threads": threads, "attempt": attempt}
-        for target, error, again in _run(left, how, workers, threads, gpus, size if number == 0 else 1):
+        for target, error, again in _run(left, how, workers, threads, gpus, *((1, 1) if number else (size, 0))):
+            dead.pop(target, None)
             if error:
                 dead[target] = error
             if not again:
                 settled.add(target)
                 report()
-        left = [job for job in left if str(job[1]) not in settled and not job[1].is_file()]
+        left = [job for job in left if str(job[1]) not in settled and not os.path.isfile(job[1])]
     dead = {str(target): f"its process died or failed, {attempts} times" for _, target in left} | dead
-    return {target: reason for target, reason in dead.items() if not Path(target).is_file()}
+    return {target: reason for target, reason in dead.items() if not os.path.isfile(target)}
 
 
-def _run(jobs, how, workers, threads, gpus, size):
-    """Yields (target, error, again) of the pictures that came back; those whose process died do not."""
+def _run(jobs, how, workers, threads, gpus, size, batches):
+    """Yields (target, error, again) of the pictures that came back; those whose process died do not.
+
+    A process ends after so many `batches` of `size` pictures, or never, if 0: it may be the process that has failed.
+    """
     import ray
 
     rows = [{"source": str(source), "target": str(target)} for source, target in jobs]
@@ -111,7 +116,7 @@ def _run(jobs, how, workers, threads, gpus, size):
         batch_size=size,
         num_cpus=threads,
         num_gpus=gpus,
-        max_calls=0,  # with a GPU Ray would end the process, and lose its network, after each batch
+        max_calls=batches,  # by itself Ray ends a process with a GPU after each
         compute=ray.data.TaskPoolStrategy(size=workers),
         ray_remote_args_fn=lambda: {"max_retries": 0},  # `restore_all` tries again; Ray would for ever
     )
@@ -173,9 +178,11 @@ def main(arguments=None):
     if command.weights and command.weights.endswith((".npz", ".tflite")):
         command.weights = os.path.abspath(command.weights)  # processes of other machines work in other folders
     _share_gpus()
+    output = Path(command.output).absolute()
     try:
         jobs = list_jobs(command.photos, command.output)
         photos.Restorer(cli.work(command))  # says at once which weights are not there
+        output.mkdir(parents=True, exist_ok=True)
     except photos.FAILURES as error:
         parser.error(str(error))
     try:
@@ -187,9 +194,8 @@ def main(arguments=None):
     environment = {"env_vars": {"KERAS_BACKEND": keras.backend.backend()}}  # other machines have one of their own
     try:
         ray.init(address=options.address, runtime_env=environment, log_to_driver=False, logging_level="warning")
-    except ConnectionError as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         parser.error(f"--address {options.address}: {error}")
-    output = Path(command.output).absolute()
     nodes = _nodes_with(ray.nodes(), CPU=options.threads, GPU=options.gpus)
     if not nodes:
         ray.shutdown()
@@ -197,11 +203,11 @@ def main(arguments=None):
             f"Ray knows of no machine with {options.threads} processors and {options.gpus:g} GPUs, as a process takes: "
             "choose other --threads or --gpus, or start Ray where there are some."
         )
-    output.mkdir(parents=True, exist_ok=True)
-    if unfit := _unfit(nodes, [path.absolute() for path in command.photos], output):
+    folders = sorted({source.parent for source, _ in jobs if source.parent.is_dir()})
+    if unfit := _unfit(nodes, cli.work(command), folders[:: -(-len(folders) // MOST_FOLDERS)], output):
         ray.shutdown()
         parser.error(f"Not every machine can take part. {unfit}")
-    left = [job for job in jobs if not job[1].is_file()]
+    left = [job for job in jobs if not os.path.isfile(job[1])]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are there already", flush=True)
     workers = options.workers or int(ray.cluster_resources()["CPU"] // options.threads)
@@ -234,28 +240,37 @@ def _nodes_with(nodes, **wanted):
     return [node for node in alive if all(node["Resources"].get(name, 0) >= least for name, least in wanted.items())]
 
 
-def _unfit(nodes, places, output):
+def _unfit(nodes, work, folders, output):
     """Returns, in words, what machines lack that would fail, and so fast that most pictures came to them."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     found, check = [], ray.remote(num_cpus=0, max_retries=0)(_missing)
-    for node in nodes:
-        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    answers = [check.options(scheduling_strategy=place).remote(work, folders, output) for place in places]
+    for node, answer in zip(nodes, answers, strict=True):
         try:
-            missing = ray.get(check.options(scheduling_strategy=there).remote(places, output))
+            missing = ray.get(answer)
         except ray.exceptions.RayError as error:  # of another version of Python, or without this package
             missing = str(error).strip().splitlines()[-1]
+            if node["NodeID"] not in {other["NodeID"] for other in ray.nodes() if other["Alive"]}:
+                continue
         if missing:
             found.append(f"{node['NodeManagerHostname']}: {missing}.")
     return " ".join(found)
 
 
-def _missing(places, output):
-    """Returns what is wrong with the folders of this machine, or an empty text."""
-    if gone := [str(place) for place in places if not place.exists()]:
+def _missing(work, folders, output):
+    """Returns what this machine lacks to restore pictures, or an empty text."""
+    if gone := [str(folder) for folder in folders if not folder.is_dir()]:
         return f"{gone[0]} is not there"
-    return "" if os.access(output, os.W_OK) else f"{output} is not there, or cannot be written to"
+    if not os.access(output, os.W_OK):
+        return f"{output} is not there, or cannot be written to"
+    try:
+        photos.Restorer(work)
+    except photos.FAILURES as error:
+        return " ".join(str(error).split()).rstrip(".")
+    return ""
 
 
 def _progress(total, seconds=10):
@@ -281,7 +296,7 @@ def _reconcile(jobs, dead, output, seconds):
         writer = csv.writer(file)
         writer.writerow(["picture", "reason"])
         writer.writerows(sorted([*others, *rows]))
-    lost = [target for _, target in jobs if str(target) not in dead and not target.is_file()]
+    lost = [target for _, target in jobs if str(target) not in dead and not os.path.isfile(target)]
     there = len(jobs) - len(dead) - len(lost)
     print(f"{len(jobs)} inputs = {there} outputs + {len(dead)} dead letters, {seconds:.0f} s")
     if lost:

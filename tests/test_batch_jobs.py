@@ -76,10 +76,26 @@ def test_an_output_folder_that_holds_the_pictures(photos, tmp_path):
             batch.list_jobs([photos], output)
 
 
-def test_machines_without_the_folders_are_named(photos, tmp_path):
-    assert batch._missing([photos], tmp_path) == ""
-    assert batch._missing([photos, tmp_path / "none"], tmp_path) == f"{tmp_path}/none is not there"
-    assert batch._missing([photos], tmp_path / "out") == f"{tmp_path}/out is not there, or cannot be written to"
+def test_what_a_machine_lacks_is_named(photos, tmp_path):
+    work = Work("denoise")
+    assert batch._missing(work, [photos], tmp_path) == ""
+    assert batch._missing(work, [photos, tmp_path / "none"], tmp_path) == f"{tmp_path}/none is not there"
+    assert batch._missing(work, [photos], tmp_path / "out") == f"{tmp_path}/out is not there, or cannot be written to"
+    own = Work("denoise", weights=f"{tmp_path}/none.npz")
+    assert batch._missing(own, [photos], tmp_path) == f"{tmp_path}/none.npz: there is no such file"
+
+
+def test_weights_that_an_installation_lacks_are_no_fault_of_a_picture(photos, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise ValueError("There are no pretrained weights")
+
+    monkeypatch.setattr(batch.photos, "RED30", fail)
+    error, again = batch.attempt(Work("denoise", orientations=8), photos / "photo0.png", tmp_path / "out.png")
+    assert (error, again) == ("RuntimeError: There are no pretrained weights", True)
+
+
+def test_a_picture_beside_its_folder_counts_once(photos, tmp_path):
+    assert len(batch.list_jobs([photos, photos / "photo0.png"], tmp_path / "out")) == 6
 
 
 def test_names_in_no_encoding_are_dead_letters_too(tmp_path):

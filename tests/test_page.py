@@ -245,10 +245,12 @@ def test_a_photo_that_a_worker_cannot_be_sent(tab, tmp_path):
     assert not tab.is_visible("#progress")
 
 
-def test_says_that_it_must_be_served(browser):
+def test_says_that_it_must_be_served(browser, tmp_path):
     opened = browser.new_page()
     opened.goto((page.PAGE / "index.html").as_uri())
-    api.expect(opened.locator("#message")).to_contain_text("Is the page served over http?")
+    api.expect(opened.locator("#message")).to_contain_text("models.json, could not be read. Is the page served")
+    opened.set_input_files("#file", _photo(tmp_path))
+    api.expect(opened.locator("#message")).to_contain_text("The worker could not be started. Is the page served")
     opened.close()
 
 

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -158,6 +159,17 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert running.exists()
     assert elsewhere.exists()
     assert (tmp_path / "a[1].png").read_bytes() == b"whole"
+
+
+def test_what_other_machines_left_is_removed_after_a_day(tmp_path):
+    parts = [tmp_path / f".part-{name}-0000-{name}.png" for name in ("1", "2")]
+    for part in parts:
+        part.touch()
+    yesterday = time.time() - 25 * 3600
+    os.utime(parts[1], (yesterday, yesterday))
+    with weights.written_whole(tmp_path / "a.png") as path:
+        path.touch()
+    assert sorted(tmp_path.iterdir()) == [parts[0], tmp_path / "a.png"]
 
 
 def test_containers_of_a_machine_and_machines_of_one_name_are_told_apart(tmp_path, monkeypatch):

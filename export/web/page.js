@@ -89,7 +89,12 @@ function restore() {
     say(`${scale * photo.width} x ${scale * photo.height} pixels are more than a browser has memory for.`);
     return;
   }
-  worker ??= start();
+  try {
+    worker ??= start();
+  } catch {
+    say("The worker could not be started. Is the page served over http?"); // from a disk, it may not be
+    return;
+  }
   busy = true;
   $("progress").hidden = $("stop").hidden = false;
   $("progress").removeAttribute("value");

@@ -28,7 +28,7 @@ def dying(work, source, target):
     if source.name == "poison.png":
         (target.parent / f"poison-{os.getpid()}").touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.2)
+    time.sleep(0.5)
     return batch.attempt(work, source, target)
 
 
@@ -132,9 +132,15 @@ def test_a_killed_process(photos_folder, tiny_weights, tmp_path, cluster):  # no
 
 
 def _kill_one(out):
-    while not (begun := marks(out)):
+    _until(lambda: marks(out))
+    os.kill(int(marks(out).pop()[0]), signal.SIGKILL)
+
+
+def _until(there, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < deadline, "nothing has begun"
         time.sleep(0.1)
-    os.kill(int(begun.pop()[0]), signal.SIGKILL)
 
 
 @pytest.mark.slow
@@ -142,8 +148,7 @@ def test_a_lost_machine(photos_folder, tiny_weights, tmp_path, cluster):  # noqa
     out = tmp_path / "out"
 
     def lose():
-        while cluster.second.node_id not in {machine for _, machine in marks(out)}:
-            time.sleep(0.1)
+        _until(lambda: cluster.second.node_id in {machine for _, machine in marks(out)})
         cluster.remove_node(cluster.second, allow_graceful=False)
         return sum(target.exists() for _, target in batch.list_jobs([photos_folder], out))
 
@@ -163,9 +168,9 @@ def test_a_picture_that_kills(photos_folder, tiny_weights, tmp_path, cluster):  
 
 
 def forgetful(work, source, target):
-    """Fails at each picture once, as a machine does that is out of memory."""
+    """Fails at some pictures once, as a machine does that is out of memory."""
     mark = target.with_name(f"{target.name}.failed")
-    if not mark.exists():
+    if target.name.startswith("0") and not mark.exists():
         mark.touch()
         return "MemoryError", True
     return batch.attempt(work, source, target)
@@ -173,9 +178,8 @@ def forgetful(work, source, target):
 
 @pytest.mark.slow
 def test_a_machine_that_fails_is_no_reason_to_give_up(photos_folder, tiny_weights, tmp_path, cluster):  # noqa: F811
-    jobs, dead = run(photos_folder, tmp_path / "once", tiny_weights, attempt=forgetful, attempts=1)
-    assert set(dead.values()) == {"MemoryError"}
-    assert len(dead) == len(jobs)
+    _, dead = run(photos_folder, tmp_path / "once", tiny_weights, attempt=forgetful, attempts=1)
+    assert list(dead.values()).count("MemoryError") == 10
     jobs, dead = run(photos_folder, tmp_path / "out", tiny_weights, attempt=forgetful, attempts=2)
     check(jobs, dead, {"broken.png", "half.png"})
 
@@ -190,6 +194,6 @@ def test_a_process_with_a_gpu_keeps_its_network(photos_folder, tiny_weights, tmp
 
 @pytest.mark.slow
 def test_machines_that_lack_a_folder_are_named(tmp_path, cluster):
-    assert batch._unfit(ray.nodes(), [tmp_path], tmp_path) == ""
-    words = batch._unfit(ray.nodes(), [tmp_path / "none"], tmp_path)
+    assert batch._unfit(ray.nodes(), Work("denoise"), [tmp_path], tmp_path) == ""
+    words = batch._unfit(ray.nodes(), Work("denoise"), [tmp_path / "none"], tmp_path)
     assert words.count(f"{tmp_path}/none is not there.") == 2
