@@ -10,9 +10,21 @@ from recipes.bound import Excess, bound, largest
 
 
 def test_the_excess_of_values():
-    values = np.array([0, 5, 10, 30], "float32")
-    assert float(Excess(10)(values)) == pytest.approx(0.01 * np.log(3) / 4)
+    values = np.array([0, 5, 10, 30], "float32").reshape(1, 2, 2, 1)
+    assert float(Excess(10)(values)) == pytest.approx(0.005 * np.log(3) / 4)
     assert Excess(**Excess(10).get_config()).limit == 10
+
+
+def test_the_penalty_is_that_of_an_image_in_batches_of_any_size():
+    model = REDNet(10, filters=8)
+    bound(model, 0.01)
+    image = np.random.default_rng(0).random((1, 24, 24, 1), "float32")
+    penalties = []
+    for count in (1, 4):
+        model(image.repeat(count, axis=0), training=True)
+        penalties.append(float(sum(model.losses)))
+    assert penalties[0] > 0.001
+    assert penalties[1] == pytest.approx(penalties[0], rel=1e-4)
 
 
 def test_the_largest_value_of_a_feature_map():
