@@ -20,7 +20,7 @@ from PIL import Image
 
 from keras_rednet import color as colors
 from keras_rednet import geometry
-from keras_rednet.pictures import DAMAGED
+from keras_rednet.exif import DAMAGED
 from keras_rednet.weights import is_stray
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -156,7 +156,7 @@ def read_image(file, *, color="rgb"):
 
     Raises:
         ValueError: an unknown colour, or an image of floating-point values or of more than 16 bits.
-        OSError: not an image. Of damaged ones Pillow raises any of `pictures.DAMAGED`.
+        OSError: not an image. Of damaged ones Pillow raises any of `exif.DAMAGED`.
     """
     colors.check_color(color)
     # Not by its path, of which Pillow maps sideways TIFFs askew.

@@ -5,6 +5,7 @@ Fields are {block: {tag: (type, count, bytes)}}, little-endian.
 
 import io
 import struct
+import zlib
 
 import numpy as np
 
@@ -20,6 +21,8 @@ PREFIX = b"Exif\0\0"
 HEADER = b"II*\0" + struct.pack("<I", 8)  # of a little-endian TIFF structure whose first directory follows at once
 BIG_TIFF = 43
 LONG = 4
+# What Pillow raises for files that are damaged, or of which it reads such fields.
+DAMAGED = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error, zlib.error)
 MOST_FIELDS, MOST_BYTES = 2**12, 2**26  # of a directory; damaged files may tell of more than memory holds
 BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # of a value, by type
 WORDS = BYTES | {5: 4, 10: 4}  # fractions are pairs of numbers

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from keras_rednet import exif
 from keras_rednet.color import OTHER_SPACES, inverts_16_bits
+from keras_rednet.exif import DAMAGED
 from keras_rednet.weights import written_whole
 
 SAVE_OPTIONS = {
@@ -37,7 +38,6 @@ TURNS = {
 LOSSY_TIFFS = ("jpeg", "tiff_jpeg", "webp")  # compressions, as Pillow calls them
 RESOLUTION, BITS_PER_SAMPLE = 0x011A, 0x0102  # tags of TIFF
 INCH = 0.0254  # metres
-DAMAGED = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error, zlib.error)  # by Pillow
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
