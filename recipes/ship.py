@@ -65,11 +65,14 @@ def ship(run, data=None):
 
 def _check_origin(record, shipped):
     """Raises an error unless a run can be repeated, and saw what shipped networks saw, whose licence it gets."""
-    if record["commit"].endswith("-dirty") or record["commit"] == "unknown":
+    if "-dirty" in record["commit"] or "unknown" in record["commit"]:  # of any part of a run that was resumed
         raise ValueError(f"A run must be of a commit, so that it can be repeated. Received: {record['commit']}.")
-    images = record["training_images"]  # or the name of a data set
+    images = record["training_images"]
+    images = {images} if isinstance(images, str) else set(images)  # the name of a data set, or those of files
+    if both := images & set(record["validation_images"]):
+        raise ValueError(f"A network must not train on its validation images. Received: {', '.join(sorted(both))}.")
     known = {name for other in shipped.values() for name in other["training_images"] + other["validation_images"]}
-    if known and (strange := set([images] if isinstance(images, str) else images) - known):
+    if known and (strange := images - known):
         raise ValueError(
             f"The licence, {LICENCE!r}, says nothing of other images. Received: {', '.join(sorted(strange)[:5])}..."
         )

@@ -106,7 +106,7 @@ def train(recipe, training, validation, out):
     first = process == 0  # the only one that writes, or needs what was written
     if first:
         out.mkdir(parents=True, exist_ok=True)
-        _check_same_run(out / "recipe.json", description)
+        description = _described(out / "recipe.json", description)
     backup = Backup(out / "backup", first)
     if backup.epoch:  # its weights are in the backup
         recipe = dataclasses.replace(recipe, start_from=None)
@@ -360,13 +360,13 @@ def begun(out, fields):
 
 
 def _adam(recipe, steps):
-    rate = recipe.learning_rate
-    if recipe.cosine or recipe.warmup_steps:
+    rate, warmup = recipe.learning_rate, min(recipe.warmup_steps, steps // 3)  # of few images a run is short
+    if recipe.cosine or warmup:
         rate = keras.optimizers.schedules.CosineDecay(
             initial_learning_rate=0.0,
             warmup_target=rate,
-            warmup_steps=recipe.warmup_steps,
-            decay_steps=max(1, steps - recipe.warmup_steps),
+            warmup_steps=warmup,
+            decay_steps=max(1, steps - warmup),
             alpha=0.0 if recipe.cosine else 1.0,
         )
     averaging = {"use_ema": True, "ema_momentum": recipe.ema_momentum} if recipe.ema_momentum else {}
@@ -407,8 +407,14 @@ def describe(recipe, training, validation):
         "validation_images": [path.name for path in validation],
         "commit": _commit(),
         "backend": keras.backend.backend(),
-        "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy")},
+        "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy", "pillow", *_engines())},
     }
+
+
+def _engines():
+    """Returns the packages that make the noise and compute, as they are installed."""
+    found = importlib.metadata.packages_distributions()
+    return [found[name][0] for name in dict.fromkeys(["tensorflow", keras.backend.backend()]) if name in found]
 
 
 def _origin(start_from, of_these_bytes=False):
@@ -444,8 +450,8 @@ def _check_same_everywhere(description):
         )
 
 
-def _check_same_run(path, description):
-    """Writes the description of a new run; refuses to mix two runs in a folder."""
+def _described(path, description):
+    """Writes a run's description, with the commits of all its parts, and returns it; refuses to mix two runs."""
     if path.exists():
         before = json.loads(path.read_text())
         for key in ("recipe", "training_images", "validation_images", "backend"):
@@ -455,9 +461,11 @@ def _check_same_run(path, description):
                     f"{path.parent} holds a run with another {key}: resume it with the same arguments, or choose "
                     f"another --out. Expected: {expected!r}. Received: {received!r}."
                 )
-        return
+        commits = dict.fromkeys([*before["commit"].split(", "), description["commit"]])
+        description = description | {"commit": ", ".join(commits)}
     with weights.written_whole(path) as file:
         file.write_text(json.dumps(description, indent=1))
+    return description
 
 
 def _differences(before, now):

@@ -171,12 +171,21 @@ def test_a_kill_around_a_backup_loses_nothing_but_the_epoch(photos, tmp_path, mo
             raise KeyboardInterrupt
 
     monkeypatch.setattr(train.Backup, "on_epoch_end", killed)
+    monkeypatch.setattr(train, "_commit", lambda: "0123-dirty")
     with pytest.raises(KeyboardInterrupt):
         train.train(recipe, *train.split([photos]), tmp_path / "killed")
     monkeypatch.undo()
+    monkeypatch.setattr(train, "_commit", lambda: "4567")
     resumed = train.train(recipe, *train.split([photos]), tmp_path / "killed")
     for expected, received in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(received, expected)
+    assert json.loads((tmp_path / "killed" / "weights.json").read_text())["commit"] == "0123-dirty, 4567"
+
+
+def test_a_short_run_is_not_all_warm_up():
+    recipe = train.RECIPES["red10-fast-denoise-blind-gray"]
+    rates = [float(train.compiled(recipe, 300)[1].optimizer._learning_rate(step)) for step in (0, 100, 300)]
+    np.testing.assert_allclose(rates, [0, recipe.learning_rate, 0], atol=1e-9)
 
 
 def test_trains_on_a_tensorflow_data_set(photos, tmp_path):
@@ -285,6 +294,8 @@ def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretr
         ship.ship(tmp_path / "run")
     for changes, words in (
         ({"commit": "0123-dirty"}, "A run must be of a commit, .* Received: 0123-dirty"),
+        ({"commit": "0123-dirty, 4567"}, "A run must be of a commit, .* Received: 0123-dirty, 4567"),
+        ({"training_images": ["photo0.png"], "validation_images": ["photo0.png"]}, "must not train on its validation"),
         ({"training_images": ["photo1.png", "mine.png"]}, "says nothing of other images. Received: mine.png"),
         ({"training_images": "div2k"}, "says nothing of other images. Received: div2k"),
     ):
