@@ -195,7 +195,7 @@ def _length(recipe, images, amount, unit):
 
 
 def _write(path, rows, order):
-    columns = list(rows[-1])
+    columns = list(dict.fromkeys(key for row in [rows[-1], *rows] for key in row))
     bases = {row["budget"]: float(row["mean"]) for row in rows if row["variant"] == "base"}
     rows = [
         row | {"difference": f"{float(row['mean']) - bases[row['budget']]:+.3f}" if row["budget"] in bases else ""}

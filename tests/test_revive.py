@@ -36,13 +36,23 @@ def test_dead_maps_live_again_and_the_network_computes_what_it_did(model, images
 
 
 def test_maps_that_a_skip_adds_and_living_maps_stay(model, images):
-    kill(model, "conv2", [0])
-    kill(model, "deconv1", [0])
-    before = model.get_weights()
+    for name in ("conv2", "deconv1"):  # are added
+        kill(model, name, [0])
+    kill(model, "conv1", [5])
     revive(model, images, seed=0)
-    again = [layer.get_weights()[1][0] for layer in (model.get_layer("conv2"), model.get_layer("deconv1"))]
-    assert again == [-100, -100]
-    assert any(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+    kill(model, "conv1", [5])  # all others live by now
+    before = {name: model.get_layer(name).get_weights() for name in ("conv1", "conv2", "deconv1", "deconv2")}
+    assert revive(model, images, seed=1) == 1
+    after = {name: model.get_layer(name).get_weights() for name in before}
+    others = np.arange(8) != 5
+    np.testing.assert_array_equal(after["conv1"][0][..., others], before["conv1"][0][..., others])
+    np.testing.assert_array_equal(after["conv1"][1][others], before["conv1"][1][others])
+    assert not np.array_equal(after["conv1"][0][..., 5], before["conv1"][0][..., 5])
+    np.testing.assert_array_equal(after["conv2"][0][:, :, others], before["conv2"][0][:, :, others])
+    for name in ("conv2", "deconv1"):
+        assert after[name][1][0] == -100
+    for old, new in zip(before["deconv2"], after["deconv2"], strict=True):
+        np.testing.assert_array_equal(new, old)
 
 
 def test_a_map_that_lives_in_one_place_stays(model):

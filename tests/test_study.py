@@ -21,6 +21,7 @@ def base_kernels():
 
 
 def test_variants_differ_from_the_base_in_one_setting():
+    """But that batches hold about equally many pixels, and a second stage goes on at half the rate."""
     seen = set()
     for variant, stages in study.DENOISE.items():
         changed = [
@@ -31,8 +32,14 @@ def test_variants_differ_from_the_base_in_one_setting():
             }
             for recipe in stages
         ]
-        assert variant == "base" or any(changed), variant
         seen.add(repr(changed))
+        for i, (recipe, changes) in enumerate(zip(stages, changed, strict=True)):
+            if recipe.patch_size != study.FAST.patch_size:
+                assert recipe.batch_size * recipe.patch_size**2 == pytest.approx(4 * 96**2, rel=0.15)
+                changes.pop("batch_size")
+            if i:
+                assert changes.pop("learning_rate") == study.FAST.learning_rate / 2
+        assert max(map(len, changed)) == (variant != "base"), variant
     assert len(seen) == len(study.DENOISE)
 
 
