@@ -116,7 +116,7 @@ def _published_lines(task, images, levels):
         if (row["task"], row["images"]) == (task, IN_PAPER.get(images, images))
     ]
     rows += [
-        row
+        {**row, "method": f"{row['method']} ({row['source']})"}
         for row in read(FOLDER / "anchors.csv")
         if (row["task"], row["images"]) == (task, images) and row["method"] != "input"
     ]

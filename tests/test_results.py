@@ -10,7 +10,7 @@ from test_model import with_random_weights
 
 from keras_rednet import RED30, weights
 from keras_rednet.corruptions import GaussianNoise
-from recipes import contact, evaluate, experiments, speed, tables
+from recipes import contact, evaluate, experiments, plan, speed, tables
 from recipes.experiments import EXPERIMENTS
 from recipes.recipe import architecture
 
@@ -22,6 +22,7 @@ def rows(task):
 def test_readme_tables_are_those_of_the_results():
     assert tables.glance() in (tables.FOLDER.parent / "README.md").read_text()
     assert tables.tables() in (tables.RESULTS / "README.md").read_text()
+    assert plan.table() in (tables.FOLDER.parent / "README.md").read_text()
 
 
 def test_the_short_table_takes_the_network_of_the_level_and_the_fast_one():

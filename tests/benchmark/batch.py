@@ -2,7 +2,7 @@
 
 The same JPEG pictures of a megapixel by `rednet denoise`, one process with all processors, and by `recipes.batch` with
 one process for each processor; both from the shell, start-up and all, and once more with a single picture, so that
-start-up can be told from work. Beside that what it costs to decode and to encode them. Writes batch.csv.
+start-up can be told from work. Beside that what it costs to read and to write them. Writes batch.csv.
 """
 
 import argparse
@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 PICTURES = 24
 ENGINES = {"rednet": ["-m", "keras_rednet.cli"], "Ray": ["-m", "recipes.batch"]}
 QUALITY = 95
+SIGMA = 10  # of the noise in them
 COLUMNS = (
     "what",
     "processors",
@@ -32,14 +33,18 @@ COLUMNS = (
 
 
 def make(folder, count):
+    import numpy as np
     from PIL import Image
 
     import keras_rednet
 
     folder.mkdir()
+    random = np.random.default_rng(0)
     sample = Image.open(Path(keras_rednet.__file__).parent / "samples" / "chelsea.png").convert("RGB")
     for i in range(count):
-        sample.resize((1200, 833 + i % 2), Image.Resampling.BICUBIC).save(folder / f"{i}.jpg", quality=QUALITY)
+        large = np.asarray(sample.resize((1200, 833 + i % 2), Image.Resampling.BICUBIC))
+        noisy = np.clip(large + random.normal(0, SIGMA, large.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(folder / f"{i}.jpg", quality=QUALITY)
     return folder
 
 
@@ -51,19 +56,20 @@ def run(engine, source, target):
     return time.perf_counter() - start
 
 
-def codec(folder):
-    """Yields (what, seconds) of decoding and of encoding all pictures."""
-    import io
+def files(folder, restored):
+    """Yields (what, processor seconds) of reading all pictures of a folder and of writing what became of them."""
+    from keras_rednet.pictures import read_picture, write_picture
 
-    from PIL import Image
-
-    start = time.perf_counter()
-    pictures = [Image.open(path).convert("RGB") for path in folder.iterdir()]
-    yield "decoding JPEG", time.perf_counter() - start
-    start = time.perf_counter()
-    for picture in pictures:
-        picture.save(io.BytesIO(), "JPEG", quality=QUALITY)
-    yield "encoding JPEG", time.perf_counter() - start
+    start = time.process_time()
+    for path in folder.iterdir():
+        read_picture(path)
+    yield "reading JPEG", time.process_time() - start
+    pictures = [read_picture(path) for path in restored.rglob("*.jpg")]
+    with tempfile.TemporaryDirectory() as place:
+        start = time.process_time()
+        for i, picture in enumerate(pictures):
+            write_picture(Path(place) / f"{i}.jpg", picture)
+        yield "writing JPEG", time.process_time() - start
 
 
 def size(folder):
@@ -87,7 +93,7 @@ def main():
         cost = processors * seconds / megapixels(source)
         count, written = len(list(source.iterdir())), size(target) if target else ""
         values = (what, processors, count, megapixels(source), seconds, cost, size(source), written)
-        rows.append([f"{value:.3f}" if isinstance(value, float) else value for value in values])
+        rows.append([f"{value:.5g}" if isinstance(value, float) else value for value in values])
         print(*rows[-1], flush=True)
 
     with tempfile.TemporaryDirectory() as place:
@@ -96,7 +102,7 @@ def main():
             for source in (single, many):
                 target = Path(place) / f"{engine} {source.name}"
                 row(engine, source, run(engine, source, target), os.cpu_count(), target)
-        for what, seconds in codec(many):
+        for what, seconds in files(many, target):
             row(what, many, seconds, 1)
     with (options.out / "batch.csv").open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
