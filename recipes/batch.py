@@ -14,6 +14,7 @@ import functools
 import importlib
 import logging
 import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -193,8 +194,9 @@ def main(arguments=None):
     logging.getLogger("ray").setLevel(logging.ERROR)
     environment = {"env_vars": {"KERAS_BACKEND": keras.backend.backend()}}  # other machines have one of their own
     try:
+        _reach(options.address)
         ray.init(address=options.address, runtime_env=environment, log_to_driver=False, logging_level="warning")
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         parser.error(f"--address {options.address}: {error}")
     nodes = _nodes_with(ray.nodes(), CPU=options.threads, GPU=options.gpus)
     if not nodes:
@@ -223,6 +225,13 @@ def main(arguments=None):
     )
     ray.shutdown()
     return _reconcile(jobs, dead, output, time.perf_counter() - start)
+
+
+def _reach(address):
+    """Raises an OSError where nothing listens at HOST:PORT: Ray would wait for it, in silence."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _count(text):

@@ -1,7 +1,9 @@
 """What recipes/batch.py does before and without Ray."""
 
 import os
+import socket
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,17 @@ def test_a_machine_must_have_all_that_a_process_takes():
     assert batch._nodes_with(nodes, CPU=4, GPU=0) == nodes[:1]
     assert batch._nodes_with(nodes, CPU=5, GPU=0) == []
     assert batch._nodes_with(nodes, CPU=1, GPU=0.5) == []
+
+
+def test_an_address_at_which_nothing_listens_is_told(photos, tmp_path, monkeypatch, capsys):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    errors = types.SimpleNamespace(RayError=RuntimeError)
+    monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(init=pytest.fail, exceptions=errors))
+    with pytest.raises(SystemExit):
+        batch.main(["--address", address, "denoise", str(photos), "-o", str(tmp_path / "out")])
+    assert f"--address {address}: " in capsys.readouterr().err
 
 
 def test_a_folder_is_no_output(photos, tmp_path, capsys):
