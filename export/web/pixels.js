@@ -25,18 +25,10 @@ export class Picture {
     return true;
   }
 
-  /** Returns a window as RGBA floats in [0, 1]; beyond the bottom and right border lies the picture's reflection. */
-  window(top, left, height, width) {
-    const values = new Float32Array(4 * height * width);
-    const columns = reflected(left, width, this.width);
-    let i = 0;
-    for (const row of reflected(top, height, this.height)) {
-      for (const column of columns) {
-        const from = 4 * (row * this.width + column);
-        for (let c = 0; c < 4; c++) values[i++] = this.bytes[from + c] / 255;
-      }
-    }
-    return values;
+  /** Puts a pixel at `values[i]` and behind it, RGBA floats in [0, 1]. */
+  read(row, column, values, i) {
+    const from = 4 * (row * this.width + column);
+    for (let c = 0; c < 4; c++) values[i + c] = this.bytes[from + c] / 255;
   }
 }
 
@@ -48,26 +40,13 @@ export class Enlarged {
     Object.assign(this, { picture, width, height, columns, rows });
   }
 
-  /** Returns a window as that of a picture; values may lie somewhat beyond [0, 1]. */
-  window(top, left, height, width) {
-    const values = new Float32Array(4 * height * width);
-    const columns = reflected(left, width, this.width);
-    let i = 0;
-    for (const row of reflected(top, height, this.height)) {
-      for (const column of columns) {
-        this.#interpolate(TAPS * row, TAPS * column, values, i);
-        i += 4;
-      }
-    }
-    return values;
-  }
-
-  // Colours count by their alpha, or what it hides would colour the edges of what it shows.
-  #interpolate(row, column, values, i) {
+  /** Puts a pixel as a picture does; values may lie somewhat beyond [0, 1]. */
+  read(row, column, values, i) {
     const { bytes, width } = this.picture;
+    // Colours count by their alpha, or what it hides would colour the edges of what it shows.
     let [red, green, blue, alpha, plainRed, plainGreen, plainBlue] = [0, 0, 0, 0, 0, 0, 0];
-    for (let y = row; y < row + TAPS; y++) {
-      for (let x = column; x < column + TAPS; x++) {
+    for (let y = TAPS * row; y < TAPS * (row + 1); y++) {
+      for (let x = TAPS * column; x < TAPS * (column + 1); x++) {
         const from = 4 * (this.rows.sources[y] * width + this.columns.sources[x]);
         const weight = this.rows.weights[y] * this.columns.weights[x];
         const shown = (weight * bytes[from + 3]) / 255;
@@ -87,6 +66,20 @@ export class Enlarged {
     values[i + 2] = (visible ? blue : plainBlue) / total;
     values[i + 3] = alpha;
   }
+}
+
+/** Returns a window of a picture as RGBA floats; beyond its bottom and right border lies its reflection. */
+export function cut(picture, top, left, height, width) {
+  const values = new Float32Array(4 * height * width);
+  const columns = reflected(left, width, picture.width);
+  let i = 0;
+  for (const row of reflected(top, height, picture.height)) {
+    for (const column of columns) {
+      picture.read(row, column, values, i);
+      i += 4;
+    }
+  }
+  return values;
 }
 
 /** Takes some channels of RGBA floats, side by side. */

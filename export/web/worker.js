@@ -4,7 +4,7 @@
 
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 import { Network } from "./network.js";
-import { Enlarged, Picture } from "./pixels.js";
+import { cut, Enlarged, Picture } from "./pixels.js";
 
 const compiled = { key: null, model: null, network: null }; // the latest, by file and accelerator; each takes much memory
 let runtime;
@@ -29,7 +29,7 @@ async function restore({ task, scale, precision, accelerator, width, height, byt
   const before = larger ? new Uint8ClampedArray(after.length) : bytes;
   const tiles = network.tiles(picture.width, picture.height);
   for (const [i, tile] of tiles.entries()) {
-    const values = picture.window(tile.row.start, tile.column.start, ...network.metadata.size);
+    const values = cut(picture, tile.row.start, tile.column.start, ...network.metadata.size);
     if (larger) network.keep(tile, values, before, picture.width);
     await network.restore(values, gray);
     network.keep(tile, values, after, picture.width);
