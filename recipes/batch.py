@@ -205,8 +205,7 @@ def main(arguments=None):
             f"Ray knows of no machine with {options.threads} processors and {options.gpus:g} GPUs, as a process takes: "
             "choose other --threads or --gpus, or start Ray where there are some."
         )
-    folders = sorted({source.parent for source, _ in jobs if source.parent.is_dir()})
-    if unfit := _unfit(nodes, cli.work(command), folders[:: -(-len(folders) // MOST_FOLDERS)], output):
+    if unfit := _unfit(nodes, cli.work(command), _folders(jobs), output):
         ray.shutdown()
         parser.error(f"Not every machine can take part. {unfit}")
     left = [job for job in jobs if not os.path.isfile(job[1])]
@@ -236,17 +235,20 @@ def _reach(address):
 
 def _count(text):
     if (number := int(text)) < 1:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"must be at least 1, received {number}")
     return number
-
-
-_count.__name__ = "number above zero"  # which argparse says of others
 
 
 def _nodes_with(nodes, **wanted):
     """Returns the machines that have these resources. Ray would wait for one, in silence and for ever."""
     alive = [node for node in nodes if node["Alive"]]
     return [node for node in alive if all(node["Resources"].get(name, 0) >= least for name, least in wanted.items())]
+
+
+def _folders(jobs):
+    """Returns folders of pictures, some of them where there are many, and none that is not there for any machine."""
+    folders = sorted({source.parent for source, _ in jobs if source.parent.is_dir()})
+    return folders[:: len(folders) // MOST_FOLDERS + 1]
 
 
 def _unfit(nodes, work, folders, output):

@@ -87,6 +87,17 @@ def test_what_a_machine_lacks_is_named(photos, tmp_path):
     assert batch._missing(own, [photos], tmp_path) == f"{tmp_path}/none.npz: there is no such file"
 
 
+def test_the_folders_that_machines_look_for(tmp_path):
+    """None is there, one is, many are."""
+    assert batch._folders([(tmp_path / "none" / "a.png", tmp_path / "out" / "a.png")]) == []
+    folders = [tmp_path / f"{i:03}" for i in range(250)]
+    for folder in folders:
+        folder.mkdir()
+    jobs = [(folder / "a.png", tmp_path / "out" / folder.name) for folder in folders]
+    assert batch._folders(jobs[:1]) == folders[:1]
+    assert 50 < len(batch._folders(jobs)) <= batch.MOST_FOLDERS
+
+
 def test_weights_that_an_installation_lacks_are_no_fault_of_a_picture(photos, tmp_path, monkeypatch):
     def fail(*arguments, **options):
         raise ValueError("There are no pretrained weights")
@@ -163,4 +174,4 @@ def test_says_what_to_install(photos, tmp_path, monkeypatch, capsys):
 def test_numbers_above_zero(photos, tmp_path, option, capsys):
     with pytest.raises(SystemExit):
         batch.main([option, "0", "denoise", str(photos), "-o", str(tmp_path / "out")])
-    assert f"argument {option}: invalid number above zero value: '0'" in capsys.readouterr().err
+    assert f"argument {option}: must be at least 1, received 0" in capsys.readouterr().err
