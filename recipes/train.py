@@ -43,7 +43,14 @@ RECIPES = {
 VALIDATION_EVERY = 20  # every 20th image, by name, is held out of training
 VALIDATION_IMAGES = 8  # of those are scored during training
 VALIDATION_CROP = 240  # pixels, centred: seconds instead of minutes
-NUMBERS = {"epochs": int, "patch_size": int, "batch_size": int, "patches_per_image": int, "learning_rate": float}
+NUMBERS = {
+    "epochs": int,
+    "patch_size": int,
+    "batch_size": int,
+    "patches_per_image": int,
+    "learning_rate": float,
+    "teacher_orientations": int,
+}
 PRECISIONS = ("mixed_bfloat16", "float32")
 BFLOAT16 = {"avx512f", "avx_ne_convert", "bf16"}  # in /proc/cpuinfo; oneDNN has no fast bfloat16 without one of these
 MEASURED_STEPS = 10
@@ -337,7 +344,9 @@ def compiled(recipe, steps):
         keras.config.set_dtype_policy(before)
     if recipe.activation_limit:
         bound(model, recipe.activation_limit)
-    trained, loss = (distill.taught(model, teacher), distill.error) if teacher else (model, recipe.loss)
+    trained, loss = model, recipe.loss
+    if teacher:
+        trained, loss = distill.taught(model, teacher, recipe.teacher_orientations), distill.error
     trained.compile(_adam(recipe, steps), loss)  # by XLA, but for TensorFlow on a CPU, where oneDNN is faster
     return model, trained
 
@@ -516,6 +525,8 @@ def main(arguments=None, program="python -m recipes.train"):
         parser.error(f"--epochs must be at least 1. Received: {options.epochs}")
     if options.smoke and (options.start_from or options.teacher):
         parser.error("--smoke trains a smaller network, which starts afresh: leave out --start-from and --teacher")
+    if options.teacher_orientations is not None and not options.teacher:
+        parser.error("--teacher-orientations needs --teacher")
     if options.coordinator is None and (options.processes, options.process) != (1, 0):
         parser.error("several processes need --coordinator, the address of process 0")
     names = ("start_from", "teacher", "precision", *NUMBERS)

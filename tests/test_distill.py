@@ -7,7 +7,7 @@ import pytest
 from conftest import RECORD
 from test_model import with_random_weights
 
-from keras_rednet import RED10, REDNet, weights
+from keras_rednet import RED10, REDNet, geometry, weights
 from keras_rednet.metrics import negative_psnr
 from recipes import distill, train
 
@@ -51,6 +51,30 @@ def test_only_the_student_learns_and_towards_its_teacher():
         np.testing.assert_array_equal(new, old)
 
 
+def test_each_orientation_of_a_teacher_counts_once():
+    teacher = with_random_weights(REDNet(10, filters=2, downsample_at=(1,)))
+    corrupted = np.random.default_rng(0).random((1, 12, 16, 1), "float32")
+    said = [distill.taught(teacher, teacher, n).predict(corrupted, verbose=0)[..., 1:] for n in range(1, 9)]
+    sums = [n * mean for n, mean in enumerate(said, start=1)]
+    for n in range(1, 8):
+        image = geometry.orient(corrupted[0], n)
+        expected = geometry.restore_orientation(teacher.predict(image[None], verbose=0)[0], n)
+        np.testing.assert_allclose((sums[n] - sums[n - 1])[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("orientations", [0, 9, 1.5])
+def test_the_number_of_orientations_is_checked(orientations):
+    network = REDNet(10, filters=2)
+    with pytest.raises(ValueError, match=f"1 to 8 orientations. Received: orientations={orientations}"):
+        distill.taught(network, network, orientations)
+
+
+def test_orientations_without_a_teacher_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["red10-denoise-blind-gray", "--data", "x", "--out", "y", "--teacher-orientations", "4"])
+    assert "needs --teacher" in capsys.readouterr().err
+
+
 @pytest.fixture
 def teacher(tmp_path):
     """The weights of a run that trained a fast RED10 of two feature maps."""
@@ -64,6 +88,7 @@ def teacher(tmp_path):
 
 def test_a_run_with_a_teacher_resumes_to_the_same_weights(photos, tmp_path, teacher):
     recipe = dataclasses.replace(train.RECIPES["red10-denoise-blind-gray"].smoke(), teacher=str(teacher), epochs=3)
+    recipe = dataclasses.replace(recipe, teacher_orientations=2)
     images = train.split([photos])
     whole = train.train(recipe, *images, tmp_path / "whole").get_weights()
 
