@@ -1,7 +1,8 @@
-"""Makes a network of another depth from a trained one: layers go into its middle, inside a skip, or out of it.
+"""Makes a network of another depth, or for colour, from a trained one.
 
-RED20 costs two thirds of RED30's time a step and learns alike, so its training need not be repeated (layers that start
-as an identity: Chen et al., Net2Net, arXiv 1511.05641), and what RED30 has learnt is a start for RED20.
+Layers go into its middle, inside a skip, or out of it: RED20 costs two thirds of RED30's time a step and learns alike,
+so its training need not be repeated (layers that start as an identity: Chen et al., Net2Net, arXiv 1511.05641), and
+what RED30 has learnt is a start for RED20. What a gray network knows of edges and texture is one for a colour network.
 """
 
 import numpy as np
@@ -46,6 +47,26 @@ def shrink(deep, shallow):
     """
     for of_shallow, of_deep in _outer_layers(shallow, deep)[1]:
         of_shallow.set_weights(of_deep.get_weights())
+
+
+def add_color(gray, color):
+    """Puts a gray RED-Net's weights into one for colour, in place: a start for training, blind for colours yet.
+
+    To each channel it adds what the gray one would add to the mean of the channels.
+
+    Args:
+        gray: a trained RED-Net (keras_rednet.REDNet) of one channel.
+        color: a RED-Net that differs in its number of channels only.
+    """
+    *inner, last = [layer.name for layer in gray.layers if layer.name.startswith(("conv", "deconv"))]
+    for name in inner:
+        kernel, bias = gray.get_layer(name).get_weights()
+        if name == "conv1":  # [h, w, in, out]
+            channels = color.get_layer(name).kernel.shape[2]
+            kernel = np.repeat(kernel, channels, axis=2) / channels
+        color.get_layer(name).set_weights([kernel, bias])
+    kernel, bias = gray.get_layer(last).get_weights()  # [h, w, out, in]
+    color.get_layer(last).set_weights([np.repeat(kernel, channels, axis=2), np.repeat(bias, channels)])
 
 
 def _outer_layers(shallow, deep):

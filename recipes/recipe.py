@@ -6,7 +6,7 @@ import warnings
 from keras_rednet import weights
 from keras_rednet.metrics import negative_psnr
 from keras_rednet.model import RED10, RED20, RED30, REDNet
-from recipes.grow import grow, shrink
+from recipes.grow import add_color, grow, shrink
 
 BUILDERS = {10: RED10, 20: RED20, 30: RED30}
 SPEEDS = {(): "", (1,): "-fast"}
@@ -38,7 +38,7 @@ class Recipe:
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
         start_from: weights to start from: shipped ones by name, with or without the version, or the path of a run's
             weights.npz. Their dead feature maps are redrawn (recipes/revive.py); RED20's grow into RED30's,
-            which shrink to RED20's (recipes/grow.py). None starts afresh.
+            which shrink to RED20's, and a gray network's are taken for colour (recipes/grow.py). None starts afresh.
         teacher: weights, named as in `start_from`, of a better network for the same task and images: training leaves
             out most of the error that it makes too (recipes/distill.py). Or None. The loss must be `negative_psnr`.
         teacher_orientations: 1 to 8, over which it averages: more make it better, and each takes its time.
@@ -120,7 +120,9 @@ class Recipe:
                 "feature maps mean little here. Start from weights of the same, if that is not meant.",
                 stacklevel=3,
             )
-        if depth != self.depth:
+        if record["recipe"]["channels"] == 1 < self.channels:
+            add_color(dataclasses.replace(self, channels=1).build(), model)
+        elif depth != self.depth:
             other = dataclasses.replace(self, depth=depth).build()
             grow(other, model) if depth < self.depth else shrink(other, model)
         elif _is_run(self.start_from):

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from keras_rednet import REDNet
-from recipes.grow import grow, shrink
+from recipes.grow import add_color, grow, shrink
 
 
-def trained(depth):
+def trained(depth, **options):
     """Returns a network whose last layer is not the zero it starts with, which would hide all else."""
-    model = REDNet(depth, filters=8)
+    model = REDNet(depth, filters=8, **options)
     random = np.random.default_rng(0)
     for layer in model.layers:
         if layer.name.startswith(("conv", "deconv")):
@@ -47,6 +47,17 @@ def test_a_shrunk_network_computes_what_the_deep_one_does_without_its_middle():
     expected = deep.predict(image, verbose=0)
     assert np.abs(expected - image).max() > 0.1
     np.testing.assert_allclose(shallow.predict(image, verbose=0), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("downsample_at", [(), (1,)])
+def test_a_gray_network_restores_the_mean_of_the_channels(downsample_at):
+    gray, color = (trained(8, channels=channels, downsample_at=downsample_at) for channels in (1, 3))
+    add_color(gray, color)
+    image = np.random.default_rng(1).random((1, 20, 20, 3), dtype=np.float32)
+    mean = image.mean(axis=-1, keepdims=True)
+    added = gray.predict(mean, verbose=0) - mean
+    assert np.abs(added).max() > 0.1
+    np.testing.assert_allclose(color.predict(image, verbose=0), image + added, atol=1e-5)
 
 
 @pytest.mark.parametrize("depths", [(8, 8), (14, 8), (6, 14)])

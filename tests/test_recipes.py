@@ -392,8 +392,28 @@ def test_a_recipe_starts_from_another_depth(pretrained, start, depth, other):
             np.testing.assert_allclose(received, expected, atol=1e-3)  # float16 on disk
 
 
-def _ship(model, depth, pretrained):
-    recipe = {"depth": depth}
+def test_a_color_recipe_starts_from_a_gray_network_of_another_depth(pretrained):
+    gray = with_random_weights(RED20(weights=None))
+    _ship(gray, 20, pretrained)
+    recipe = dataclasses.replace(train.RECIPES["red30-denoise-blind-color"], start_from="gray")
+    image = np.random.default_rng(1).random((1, 80, 80, 3), dtype=np.float32)
+    mean = image.mean(axis=-1, keepdims=True)
+    added = gray.predict(mean, verbose=0) - mean
+    inside = np.s_[:, 30:-30, 30:-30]  # where RED30 computes what RED20 does
+    assert np.abs(added[inside]).max() > 0.1
+    received = recipe.build().predict(image, verbose=0)
+    np.testing.assert_allclose(received[inside], (image + added)[inside], atol=1e-2)  # float16 on disk
+
+
+def test_a_gray_recipe_does_not_start_from_a_color_network(pretrained):
+    _ship(with_random_weights(RED30(channels=3, weights=None)), 30, pretrained, channels=3)
+    recipe = dataclasses.replace(train.RECIPES["red30-denoise-blind-gray"], start_from="gray")
+    with pytest.raises(ValueError, match=r"conv1.*expected \(3, 3, 1, 64\).*\(3, 3, 3, 64\)"):
+        recipe.build()
+
+
+def _ship(model, depth, pretrained, channels=1):
+    recipe = {"depth": depth, "channels": channels}
     weights.save(model, pretrained / "gray-v1.npz", {**RECORD, "recipe": recipe, "validation_psnr": {}})
     record = json.loads((pretrained / "gray-v1.json").read_text())
     (pretrained / "weights.json").write_text(json.dumps({"gray-v1": record}))
