@@ -41,7 +41,7 @@ class Recipe:
             which shrink to RED20's, and a gray network's are taken for colour (recipes/grow.py). None starts afresh.
         teacher: weights, named as in `start_from`, of a better network for the same task and images: training leaves
             out most of the error that it makes too (recipes/distill.py). Or None. The loss must be `negative_psnr`.
-        teacher_orientations: 1 to 8, over which it averages: more make it better, and each takes its time.
+        teacher_orientations: 1 to 8, over which it averages: more make it better, and each takes its time. None for 1.
         architecture: None for RED10, RED20 or RED30, or a dict of other arguments of `REDNet`, for ablations.
         seed: of the initial weights, patches and corruptions.
         validate_every: epochs between validations.
@@ -73,7 +73,7 @@ class Recipe:
     precision: str = "mixed_bfloat16"
     start_from: str | None = None
     teacher: str | None = None
-    teacher_orientations: int = 1
+    teacher_orientations: int | None = None
     architecture: dict | None = None
     seed: int = 1
     validate_every: int = 2

@@ -15,6 +15,7 @@ from PIL import Image
 from test_model import with_random_weights
 
 from keras_rednet import RED10, RED20, RED30, REDNet, cli, quiet, restore
+from keras_rednet import photos as photo_module
 from keras_rednet.cli import main
 from keras_rednet.metrics import psnr
 from keras_rednet.photos import Restorer, Work
@@ -75,7 +76,7 @@ def test_gray_photos_use_the_gray_network(denoise, tmp_path):
     with Image.open(tmp_path / "out.png") as restored:
         assert restored.mode == "I;16"
         darker = pixels - np.asarray(restored).astype(int)
-        assert abs(np.median(darker[pixels > 10_000]) - 6554) < 20  # 0.1 of white, the bias of the test weights
+        assert abs(np.median(darker[pixels > 10_000]) - 6554) < 20  # by 0.1 of white, as the gray test weights do
 
 
 @pytest.mark.parametrize("name", ["noisy.jpg", "noisy.webp", "noisy.png"])
@@ -101,6 +102,48 @@ def test_litert_leaves_what_is_sharp_as_keras_does(kernel, tmp_path):
         assert main([*run, "--engine", engine]) == 0
         restored[engine] = np.asarray(Image.open(tmp_path / f"{engine}.png")).astype(int)
     assert np.abs(restored["keras"] - restored["litert"]).max() <= 1
+
+
+def test_most_pixels_are_for_saved_models(own_weights, tmp_path, capsys):
+    run = ["export", str(own_weights), "--most-pixels", "600"]
+    assert main([*run, "-o", str(tmp_path / "model.tflite")]) == 2
+    assert "--most-pixels is for SavedModels. Received: -o" in capsys.readouterr().err
+    assert main([*run, "-o", str(tmp_path / "1")]) == 0
+    restored = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
+    channels = read_record(own_weights)["recipe"]["channels"]
+    assert restored(image=tf.zeros((1, 20, 30, channels)))["restored"].shape == (1, 20, 30, channels)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 600 pixels"):
+        restored(image=tf.zeros((1, 20, 31, channels)))
+
+
+@pytest.mark.parametrize(("command", "quantize"), [("deblock", "dynamic"), ("denoise", None)])
+def test_litert_takes_8_bit_weights_where_they_stand(command, quantize, restore_with, photos, tmp_path, monkeypatch):
+    converted = []
+
+    def to_litert(model, quantize):
+        converted.append(quantize)
+        return model
+
+    monkeypatch.setattr("keras_rednet.litert.to_litert", to_litert)
+    photo = photos / "photo0.png"
+    assert restore_with(command, photo, "-o", tmp_path / "a.png", "--engine", "litert")[0] == 0
+    assert converted == [quantize]
+    assert restore_with(command, photo, "-o", tmp_path / "b.png")[0] == 0
+    assert converted == [quantize]
+
+
+@pytest.mark.parametrize("command", [["denoise"], ["upscale", "--scale", "2"]])
+def test_orientations(command, restore_with, photos, tmp_path, monkeypatch):
+    received = []
+    for name in ("restore", "upscale"):
+        function = getattr(photo_module, name)
+        monkeypatch.setattr(
+            photo_module, name, lambda *args, f=function, **how: received.append(how["orientations"]) or f(*args, **how)
+        )
+    for number, option in enumerate(([], ["--orientations", "8"])):
+        out = tmp_path / f"{number}.png"
+        assert restore_with(*command, photos / "photo0.png", "-o", out, *option)[0] == 0
+    assert received == [1, 8]
 
 
 def test_keeps_alpha_and_depth(denoise, tmp_path):

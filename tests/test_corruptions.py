@@ -22,6 +22,7 @@ from keras_rednet.corruptions import (
     blur,
 )
 from keras_rednet.metrics import psnr
+from keras_rednet.resize import resize
 from recipes import inpaint
 from recipes.experiments import EXPERIMENTS
 
@@ -212,6 +213,13 @@ def test_jpeg_is_pillows(photos, quality, channels):
     expected = np.asarray(Image.open(file)).reshape(pixels.shape)
     corrupted = JpegCompression((quality, quality))((pixels / 255).astype("float32"), seed=(0, 0))
     np.testing.assert_array_equal(np.rint(255 * corrupted.numpy()), expected)
+
+
+@pytest.mark.parametrize(("size", "scale", "small"), [((17, 23), 3, (6, 8)), ((2, 2), 4, (1, 1))])
+def test_sides_that_are_no_multiple_of_the_scale_are_shrunk_to_the_next_larger(size, scale, small):
+    clean = np.random.default_rng(0).random((*size, 3), "float32")
+    expected = resize(resize(clean, small), size)
+    np.testing.assert_allclose(BicubicResample((scale,))(clean, (0, 0)), expected, atol=1e-5)
 
 
 def test_jpeg_qualities_span_their_range():

@@ -350,3 +350,12 @@ def test_images_of_tensorflow_datasets(photos, tmp_path):
     pairs = list(patches(photos, images=images, color="rgb"))
     assert len(pairs) == 6 * 5 // 4
     assert digest(pairs) == digest(patches(photos, images=images, color="rgb"))
+
+
+@pytest.mark.parametrize(("backend", "hidden"), [("tensorflow", []), ("jax", [([], "GPU")]), ("torch", [([], "GPU")])])
+def test_tensorflow_leaves_gpus_to_the_backend(backend, hidden, monkeypatch):
+    received = []
+    monkeypatch.setattr(dataset.keras.backend, "backend", lambda: backend)
+    monkeypatch.setattr(dataset.tf.config, "set_visible_devices", lambda *devices: received.append(devices))
+    dataset.keep_tensorflow_off_gpus()
+    assert received == hidden

@@ -86,7 +86,7 @@ def teacher(tmp_path):
     return path
 
 
-def test_a_run_with_a_teacher_resumes_to_the_same_weights(photos, tmp_path, teacher):
+def test_a_run_with_a_teacher_resumes_to_the_same_weights(photos, tmp_path, teacher, capsys):
     recipe = dataclasses.replace(train.RECIPES["red10-denoise-blind-gray"].smoke(), teacher=str(teacher), epochs=3)
     recipe = dataclasses.replace(recipe, teacher_orientations=2)
     images = train.split([photos])
@@ -105,7 +105,9 @@ def test_a_run_with_a_teacher_resumes_to_the_same_weights(photos, tmp_path, teac
         patch.setattr(train.Backup, "on_epoch_end", killed)
         with pytest.raises(Killed):
             train.train(recipe, *images, tmp_path / "resumed")
+    capsys.readouterr()
     resumed = train.train(recipe, *images, tmp_path / "resumed").get_weights()
+    assert "epoch 1/" not in capsys.readouterr().out
     untaught = train.train(dataclasses.replace(recipe, teacher=None), *images, tmp_path / "untaught").get_weights()
     for expected, received in zip(whole, resumed, strict=True):
         np.testing.assert_array_equal(received, expected)

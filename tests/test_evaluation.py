@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_rednet import Protocol, dataset, evaluate
+from keras_rednet import Protocol, dataset, evaluate, ssim
 from keras_rednet.corruptions import GaussianNoise
 
 NOISE = GaussianNoise((30, 30))
@@ -61,10 +61,33 @@ def test_quantized_scores_8_bit_values():
 
 def test_images_are_cropped_to_a_multiple_before_they_are_corrupted():
     seen = []
+
+    def corruption(clean, seed):
+        seen.append(clean)
+        return NOISE(clean, seed=seed)
+
     clean = [("a", np.random.default_rng(0).random((35, 50, 1), "float32"))]
-    evaluate(lambda corrupted: seen.append(corrupted) or corrupted, clean, NOISE, Protocol(multiple=4))
-    assert seen[0].shape == (32, 48, 1)
-    assert abs(255 * (seen[0] - clean[0][1][:32, :48]).std() - 30) < 3
+    evaluate(lambda corrupted: seen.append(corrupted) or corrupted, clean, corruption, Protocol(multiple=4))
+    np.testing.assert_array_equal(seen[0], clean[0][1][:32, :48])
+    assert abs(255 * (seen[1] - seen[0]).std() - 30) < 3
+
+
+def test_the_border_that_is_shaved_does_not_count():
+    ((_, clean),) = images(1)
+    wrong = 1 - clean
+    wrong[4:-4, 4:-4] = clean[4:-4, 4:-4]
+    scores = [evaluate(lambda _: wrong, [("a", clean)], NOISE, Protocol(shave=shave))[0] for shave in (4, 3)]
+    assert (scores[0]["psnr"], scores[0]["ssim"]) == (np.inf, pytest.approx(1))
+    assert scores[1]["psnr"] < 30
+    assert scores[1]["ssim"] < 0.9999
+
+
+def test_ssim_is_that_of_what_was_restored():
+    ((_, clean),) = images(1)
+    (row, _) = evaluate(lambda corrupted: (corrupted + 0.5) / 2, [("a", clean)], NOISE, Protocol())
+    corrupted = np.asarray(NOISE(clean, seed=(0, 0)))
+    assert row["ssim"] == pytest.approx(ssim(clean, (corrupted + 0.5) / 2, data_range=1.0))
+    assert row["ssim_corrupted"] == pytest.approx(ssim(clean, corrupted, data_range=1.0))
 
 
 def test_no_restorer_scores_the_corrupted_images():

@@ -19,7 +19,9 @@ from PIL import Image
 from test_model import with_random_weights
 
 from keras_rednet import RED20, RED30, dataset, weights
+from keras_rednet.model import TASK_CHANNELS, TASK_LEVELS
 from recipes import ship, train
+from recipes.recipe import stem
 
 RUN = """
 import sys
@@ -137,11 +139,11 @@ def test_a_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     whole = run_in_background(photos, tmp_path / "whole").communicate(timeout=300)[0]
     killed = run_in_background(photos, tmp_path / "killed")
     deadline = time.monotonic() + 300
-    while not _epochs(tmp_path / "killed") >= 2 and time.monotonic() < deadline:
+    while not epochs_of(tmp_path / "killed") >= 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert _epochs(tmp_path / "killed") < 4, "the run ended before it could be killed"
+    assert epochs_of(tmp_path / "killed") < 4, "the run ended before it could be killed"
     resumed = run_in_background(photos, tmp_path / "killed").communicate(timeout=300)[0]
     assert resumed.splitlines()[-1] == whole.splitlines()[-1]
     assert "hash" in whole
@@ -152,13 +154,13 @@ def test_a_killed_run_resumes_to_the_same_weights(photos, tmp_path):
     assert losses[0] == losses[1]
 
 
-def _epochs(folder):
+def epochs_of(folder):
     path = folder / "history.csv"
     return len(path.read_text().splitlines()) - 1 if path.exists() else 0
 
 
 @pytest.mark.parametrize("moment", ["before the backup", "behind it"])
-def test_a_kill_around_a_backup_loses_nothing_but_the_epoch(photos, tmp_path, monkeypatch, moment):
+def test_a_kill_around_a_backup_loses_nothing_but_the_epoch(photos, tmp_path, monkeypatch, capsys, moment):
     recipe = dataclasses.replace(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), epochs=3, filters=2)
     whole = train.train(recipe, *train.split([photos]), tmp_path / "whole")
     backup = train.Backup.on_epoch_end
@@ -176,10 +178,106 @@ def test_a_kill_around_a_backup_loses_nothing_but_the_epoch(photos, tmp_path, mo
         train.train(recipe, *train.split([photos]), tmp_path / "killed")
     monkeypatch.undo()
     monkeypatch.setattr(train, "_commit", lambda: "4567")
+    capsys.readouterr()
     resumed = train.train(recipe, *train.split([photos]), tmp_path / "killed")
+    assert "epoch 1/3" not in capsys.readouterr().out
     for expected, received in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(received, expected)
     assert json.loads((tmp_path / "killed" / "weights.json").read_text())["commit"] == "0123-dirty, 4567"
+
+
+def test_a_kill_while_a_backup_is_written_leaves_the_last_one(photos, tmp_path, monkeypatch):
+    recipe = dataclasses.replace(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), filters=2)
+    backups, savez = [], np.savez
+
+    def killed(path, **arrays):
+        if path.parent.name == "backup":
+            backups.append(path)
+            if len(backups) == 2:
+                raise KeyboardInterrupt
+        savez(path, **arrays)
+
+    monkeypatch.setattr(train.np, "savez", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(recipe, *train.split([photos]), tmp_path)
+    assert (tmp_path / "backup" / "1.npz") in list((tmp_path / "backup").iterdir())
+
+
+def test_keeps_the_averaged_weights_that_were_best(photos, tmp_path, monkeypatch):
+    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    recipe = dataclasses.replace(recipe, epochs=3, filters=2, validate_every=1, ema_momentum=0.9)
+    scores = iter([20] * 4 + [30] * 4 + [25] * 4)  # of four sigmas
+    validate, validated = train.validate, train.Report._validate
+    monkeypatch.setattr(train, "validate", lambda *run: (validate(*run), next(scores))[1])
+    trained, averaged = [], []
+
+    def _validate(self, epoch):
+        trained.append(self.network.get_weights())
+        averaged.append(self.averaged.get_weights())
+        return validated(self, epoch)
+
+    monkeypatch.setattr(train.Report, "_validate", _validate)
+    returned = train.train(recipe, *train.split([photos]), tmp_path).get_weights()
+    kept = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    kept = dataclasses.replace(kept, filters=2, start_from=str(tmp_path / "weights.npz")).build().get_weights()
+    assert json.loads((tmp_path / "weights.json").read_text())["epoch"] == 2
+    for best, last, saved, given in zip(averaged[1], averaged[2], kept, returned, strict=True):
+        np.testing.assert_allclose(saved, best, rtol=1e-3, atol=1e-6)  # float16 on disk
+        np.testing.assert_array_equal(given, last)
+    for values, others in ((averaged[1], averaged[2]), (averaged[2], trained[2])):
+        assert any(np.abs(one - other).max() > 1e-4 for one, other in zip(values, others, strict=True))
+
+
+def test_validation_leaves_what_is_trained_as_it_is(photos, tmp_path):
+    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    recipe = dataclasses.replace(recipe, epochs=3, filters=2, ema_momentum=0.9)
+    for every in (1, 3):
+        run = dataclasses.replace(recipe, validate_every=every)
+        train.train(run, *train.split([photos]), tmp_path / str(every))
+    one, other = (np.load(tmp_path / name / "backup" / "3.npz") for name in ("1", "3"))
+    for name in one.files:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.parametrize("name", ["red30-fast-deblur-disk-color", "red10-fast-denoise-blind-gray"])
+def test_what_a_recipe_says_of_patches_reaches_the_pipeline(name, photos, tmp_path, monkeypatch):
+    recipe = dataclasses.replace(train.RECIPES[name], seed=5)
+    received = {}
+
+    def training_patches(images, corruption, **options):
+        received.update(options, corruption=corruption)
+        raise InterruptedError
+
+    monkeypatch.setattr(train.dataset, "training_patches", training_patches)
+    with pytest.raises(InterruptedError):
+        train.train(dataclasses.replace(recipe, patch_size=32), *train.split([photos]), tmp_path)
+    fields = ("color", "patches_per_image", "batch_size", "scale_range", "contrast_range", "grain_range", "seed")
+    assert {key: received[key] for key in fields} == {key: getattr(recipe, key) for key in fields}
+    assert (received["patch_size"], received["corruption"]) == (32, recipe.corruption)
+
+
+@pytest.mark.parametrize("precision", train.PRECISIONS)
+def test_a_recipe_trains_in_its_precision(precision):
+    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    model, _ = train.compiled(dataclasses.replace(recipe, precision=precision), 10)
+    assert model.get_layer("conv2").compute_dtype == precision.removeprefix("mixed_")
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_every_network_of_the_package_has_its_recipe(capsys):
+    networks = [
+        {"depth": depth, "task": task, "level": level, "filters": 64, "downsample_at": at, "channels": channels}
+        for task, levels in TASK_LEVELS.items()
+        for level in levels
+        for channels in ((1, 3) if task == "denoise" and level == "blind" else (TASK_CHANNELS[task],))
+        for depth in (10, 20, 30)
+        for at in ((), (1,))
+    ]
+    networks = [network | ({"channels": 3} if network["level"] == "jpeg" else {}) for network in networks]
+    assert {stem(network) for network in networks} <= set(train.RECIPES)
+    with pytest.raises(SystemExit):
+        train.main(["--list"])
+    assert capsys.readouterr().out.split() == list(train.RECIPES)
 
 
 def test_a_short_run_is_not_all_warm_up():
@@ -432,11 +530,17 @@ def test_a_record_names_the_run_it_went_on_from_but_no_folder_of_the_machine(sta
 
 
 def test_beside_a_data_set_the_first_images_by_name_validate(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(train.dataset, "from_tfds", lambda name, **_: name)
+    monkeypatch.setattr(train.dataset, "from_tfds", lambda name, **options: excluded.append(options) or name)
     monkeypatch.setattr(train, "train", lambda recipe, *images: given.extend(images))
-    given = []
-    train.main(["red10-fast-denoise-blind-gray", "--data", str(photos), "--tfds", "x", "--out", str(tmp_path)])
+    given, excluded = [], []
+    run = ["red10-fast-denoise-blind-gray", "--data", str(photos), "--out", str(tmp_path), "--tfds"]
+    train.main([*run, "x"])
     assert given == ["x", sorted(photos.iterdir()), str(tmp_path)]
+    train.main([*run, "bsds500:1.0.0", "--feature", "picture"])
+    assert excluded == [
+        {"feature": "image", "exclude_ids": ()},
+        {"feature": "picture", "exclude_ids": train.TEST_IMAGES},
+    ]
 
 
 @pytest.mark.parametrize("numbers", [["--processes", "2"], ["--process", "1"]])

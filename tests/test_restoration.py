@@ -221,6 +221,14 @@ def test_upscale_restores_the_luminance_of_the_enlarged_image(gray_model):
     )
 
 
+def test_upscale_averages_over_orientations(gray_model):
+    image = noise(20, 30, 3)
+    averaged = upscale(gray_model, image, (50, 61), orientations=8)
+    expected = restore(gray_model, resize(image, (50, 61)), color="luminance", orientations=8)
+    np.testing.assert_allclose(averaged, expected, atol=1e-6)
+    assert np.abs(averaged - upscale(gray_model, image, (50, 61))).max() > 1e-3
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "I;16"])
 def test_upscale_takes_every_kind(gray_model, mode):
     image = Image.fromarray((255 * noise(20, 30, 3)).astype("uint8"))

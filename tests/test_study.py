@@ -116,6 +116,14 @@ def test_a_new_setting_that_is_off_makes_no_other_recipe(photos):
     assert now == off != on
 
 
+def test_the_table_is_of_the_release_recipe(test_images):
+    """Else the next `python -m recipes.study denoise` replaces all its rows: a new setting must be None where off."""
+    paths = train.split([test_images / "bsds500" / "train", test_images / "t91"])
+    rows = tables.read(tables.RESULTS / "study-denoise.csv")
+    (base,) = {row["recipe"] for row in rows if (row["variant"], row["budget"]) == ("base", "3.0 minutes")}
+    assert study._digest(study.STUDIES["denoise"]["base"], paths) == base
+
+
 def test_rows_of_other_budgets_are_kept(photos, tmp_path, monkeypatch):
     table, means = tmp_path / "study.csv", iter(["20.000", "21.000", "22.000", "23.500"])
     monkeypatch.setattr(study, "_trained", lambda *others: {"mean": next(means), "difference": ""})
