@@ -17,7 +17,7 @@ test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
 
 test-scale: .venv/test
-	$(BIN)/pip install --quiet --editable ".[cpu,train,dev,ray,jax]"
+	$(BIN)/pip install --quiet --editable ".[cpu,train,dev,ray]"
 	$(BIN)/python -m pytest -m slow tests/slow/test_batch.py tests/slow/test_distribute.py
 
 benchmark: .venv/test

@@ -21,7 +21,7 @@ from keras_rednet.corruptions import GaussianNoise
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
-from recipes import deblock, deblur, inpaint, super_resolution, tables
+from recipes import deblock, deblur, denoise, inpaint, super_resolution, tables
 from recipes.evaluate import network
 from recipes.experiments import images
 
@@ -40,6 +40,7 @@ COLUMNS = (
     "verdict",
 )
 NOISE = {f"sigma {sigma}": GaussianNoise((sigma, sigma)) for sigma in (10, 25, 50)}
+FIXED_NOISE = {f"sigma {sigma}": noise for sigma, noise in denoise.NOISE.items()}
 FINE, COARSE = 0.10, 0.30  # dB; fine detail near the 8-bit steps costs more
 LIMITS = {"sigma 10": COARSE, "scale 2": COARSE, "scale 3": COARSE, "scale 4": COARSE}
 # What to use: float16 loses 0.00 dB wherever it was measured, "dynamic" up to 0.32 where fine detail must be sharpened.
@@ -59,16 +60,16 @@ class Trial:
 def trials(metadata):
     """Returns the trials of a file, by its metadata."""
     task, color, level = (metadata[key] for key in ("task", "color", "level"))
+    every = level in ("blind", "jpeg")
     scales = {f"scale {scale}": corruption for scale, corruption in super_resolution.SCALES.items()}
     qualities = {f"quality {quality}": corruption for quality, corruption in deblock.QUALITIES.items()}
     name, corruptions = {
-        "denoise": ("Set12" if color == "gray" else "Set5", NOISE),
+        "denoise": ("Set12" if color == "gray" else "Set5", NOISE if every else FIXED_NOISE),
         "super_resolution": ("Set5", scales),
         "deblock": ("LIVE1", qualities),
         "deblur": ("LIVE1", deblur.BLURS),
         "inpaint": ("LIVE1", inpaint.TEXT.validation | inpaint.SCRATCH.validation),
     }[task]
-    every = level in ("blind", "jpeg")
     chosen = {key: value for key, value in corruptions.items() if every or str(level) in key.split()}
     for key, corruption in chosen.items():
         scale = int(key.split()[1]) if task == "super_resolution" else 1

@@ -199,6 +199,8 @@ def training_patches(
 ):
     """Yields one epoch of (corrupted, clean) batches: random crops, one of eight orientations each, then corrupted.
 
+    Where Keras runs on JAX or PyTorch on a GPU, call `keep_tensorflow_off_gpus` before anything else of TensorFlow.
+
     Args:
         images: `Images`, from `from_files` or `from_tfds`.
         corruption: called as corruption(clean, seed), see keras_rednet.corruptions.

@@ -148,7 +148,9 @@ def test_refuses_a_bad_sequence(parts):
         Sequence(parts)
 
 
-@pytest.mark.parametrize(("corruption", "chance", "message"), [("blur", 0.5, "corruption"), (print, 1.5, "chance")])
+@pytest.mark.parametrize(
+    ("corruption", "chance", "message"), [("blur", 0.5, "corruption"), (print, 1.5, "chance"), (print, "0.5", "chance")]
+)
 def test_refuses_a_bad_chance(corruption, chance, message):
     with pytest.raises(ValueError, match=f"`{message}` must be .* Received: {message}="):
         Sometimes(corruption, chance)
@@ -282,6 +284,7 @@ def test_motion_kernel():
     [
         (lambda: blur.disk(0), "radius"),
         (lambda: blur.gaussian(0, 1), "side"),
+        (lambda: blur.gaussian(2.5, 1), "side"),
         (lambda: blur.gaussian(5, -1), "sigma"),
         (lambda: blur.motion(0.5, 0), "length"),
     ],

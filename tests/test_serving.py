@@ -191,3 +191,9 @@ def test_the_program(rest, model, photos, tmp_path):
     assert done.returncode == 1
     assert "refused the request (400)" in done.stderr
     assert not (tmp_path / "no.png").exists()
+    own = tmp_path / "own.png"
+    own.write_bytes((photos / "photo0.png").read_bytes())
+    done = subprocess.run([*command, str(own), str(own)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "own.png is the picture to restore: give the restored one another name" in done.stderr
+    assert own.read_bytes() == (photos / "photo0.png").read_bytes()

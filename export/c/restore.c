@@ -207,6 +207,7 @@ static void restore(Network network, Picture picture, Picture restored, int firs
 
 int main(int count, char **arguments) {
   check(count == 4, "usage: restore model.tflite photo.ppm restored.ppm");
+  check(strcmp(arguments[2], arguments[3]), "give the restored picture another name");
   Network network = load(arguments[1]);
   Picture picture = read_picture(arguments[2]);
   check(picture.channels % network.channels == 0, "a colour network takes a PPM picture");

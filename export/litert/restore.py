@@ -176,6 +176,8 @@ def main():
     model, source, target = sys.argv[1:]
     try:
         format_of(target)  # before the work
+        if os.path.exists(target) and os.path.samefile(source, target):
+            raise ValueError(f"{target} is the picture to restore: give the restored one another name.")
         write_picture(Network(model).restore(read_picture(source)), target)
     except (OSError, ValueError, Image.DecompressionBombError, *DAMAGED) as error:
         sys.exit(f"restore.py: {error}")

@@ -131,6 +131,8 @@ def main(arguments=None):
     restore = restore_by_grpc if options.grpc else restore_by_rest
     server = {"server": options.server} if options.server else {}
     try:
+        if options.restored.exists() and options.restored.samefile(options.photo):
+            raise ValueError(f"{options.restored} is the picture to restore: give the restored one another name.")
         (restored,) = restore([options.photo.read_bytes()], model=options.model, timeout=options.timeout, **server)
         _write(options.restored, restored)
     except (ValueError, OSError, ImportError) as error:

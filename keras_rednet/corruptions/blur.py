@@ -97,6 +97,8 @@ def _disk_area(x, y, radius):
 def gaussian(side, sigma):
     """Returns a Gaussian kernel as fspecial('gaussian', side, sigma), float32 [side, side] with a sum of 1."""
     _check_positive("side", side)
+    if side != int(side):
+        raise ValueError(f"`side` must be a whole number of pixels. Received: side={side!r}.")
     _check_positive("sigma", sigma)
     x = np.arange(side) - (side - 1) / 2
     kernel = np.exp(-(x[:, None] ** 2 + x**2) / (2 * sigma**2))

@@ -49,7 +49,7 @@ class Sometimes:
     def __post_init__(self):
         if not callable(self.corruption):
             raise ValueError(f"`corruption` must be a corruption. Received: corruption={self.corruption!r}.")
-        if not 0 <= self.chance <= 1:
+        if isinstance(self.chance, str) or not 0 <= self.chance <= 1:
             raise ValueError(f"`chance` must be a number from 0 to 1. Received: chance={self.chance!r}.")
 
     def __call__(self, clean, seed):
