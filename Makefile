@@ -1,5 +1,6 @@
 # `make demo` restores a photograph, `make test` runs the tests: both make their own virtual environment in .venv.
-# `make release KERAS_REDNET_DATA=DATASETS` builds the artefacts of all shipped networks in dist/ and scores them.
+# `make release KERAS_REDNET_DATA=DATASETS` builds the artefacts of all shipped networks in dist/ and scores them,
+# into recipes/results.
 PYTHON ?= python3
 BIN := .venv/bin
 

@@ -1,13 +1,14 @@
 """Writes a card for each shipped network beside its artefacts: `python -m export.card dist`.
 
 NAME.md says what it does, how it was trained, what it scores (recipes/results), and which files there are, with sizes,
-hashes and losses (parity.csv). All of it comes from the record and from files that programs wrote.
+hashes and losses (recipes/results/parity.csv). All of it comes from the record and from files that programs wrote.
 """
 
 import argparse
 import json
 from pathlib import Path
 
+from export import parity
 from keras_rednet import weights
 from keras_rednet.weights import written_whole
 from recipes import tables
@@ -45,19 +46,19 @@ def card(name, folder):
 
 def _files(name, folder):
     lines = ["\n## Files\n", "| file | bytes | sha256 | loss in dB |\n|---|---|---|---|"]
-    losses = {}
-    for row in tables.read(folder / "parity.csv"):
-        losses.setdefault(row["file"], []).append(f"{row['level']}: {row['loss']}")
+    losses, rows = {}, tables.read(parity.results())
+    for row in rows:
+        losses.setdefault(row["file_sha256"], []).append(f"{row['level']}: {row['loss']}")
     for path in sorted(folder.glob(f"{name}-*.tflite")):
         described = json.loads(path.with_suffix(".json").read_text())
-        loss = ", ".join(losses.get(path.name, ["not scored"]))
+        loss = ", ".join(losses.get(described["sha256"], ["not scored"]))
         lines.append(f"| {path.name} | {path.stat().st_size:,} | {described['sha256']} | {loss} |")
     base, _, version = name.rpartition("-v")
     if (folder / base / version).is_dir():
         size = sum(path.stat().st_size for path in (folder / base / version).rglob("*") if path.is_file())
         lines.append(f"| {base}/{version}/, the SavedModel | {size:,} | | float32 |")
-    for row in tables.read(folder / "parity.csv"):
-        if row["weights"] == name and row["verdict"]:
+    for row in rows:
+        if row["weights"] == name and row["verdict"] and not (folder / row["file"]).exists():
             lines.append(f"| {row['file']} | | {row['verdict']} | {row['level']}: {row['loss']} |")
     return lines
 

@@ -1,9 +1,10 @@
 """Scores TFLite files beside the Keras models they were made from: `python -m export.parity dist --data DATASETS`.
 
 Every file restores the same 8-bit images as its model does, by LiteRT. A row per file, image set and level goes to
-FOLDER/parity.csv. A file that loses more than its limit is not released: it is deleted, and the table names the
-precision to use instead, also when the others are scored again. (A "dynamic" file stays, with what it loses in the
-table.) This is the one place with tolerances. Files of weights that are no longer shipped stop it.
+recipes/results/parity.csv, in place of that file's older ones, and a table of all to the README there. A file that
+loses more than its limit is not released: it is deleted, and the table names the precision to use instead, also when
+the others are scored again. (A "dynamic" file stays, with what it loses in the table.) This is the one place with
+tolerances. Files of weights that are no longer shipped stop it.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from export.litert.restore import Network
+from export.tflite import KINDS
 from keras_rednet import weights
 from keras_rednet.corruptions import GaussianNoise
 from keras_rednet.evaluation import Protocol, evaluate
@@ -31,6 +33,7 @@ COLUMNS = (
     "sha256",
     "precision",
     "bytes",
+    "file_sha256",
     "images",
     "level",
     "keras",
@@ -78,7 +81,7 @@ def trials(metadata):
 
 
 def parity(folder, data):
-    """Scores the TFLite files of a folder, writes parity.csv there and returns its rows.
+    """Scores the TFLite files of a folder, writes recipes/results/parity.csv and returns its rows.
 
     Args:
         folder: with files of `python -m export.tflite`.
@@ -93,14 +96,15 @@ def parity(folder, data):
     shipped = weights.records()
     if strange := [path.name for path, metadata in files.items() if metadata.get("weights") not in shipped]:
         raise ValueError(f"Delete the files of weights that are not shipped, or not any more: {', '.join(strange)}.")
-    table = folder / "parity.csv"
     shipped = {name: record["sha256"] for name, record in shipped.items()}
-    rows = [row for row in tables.read(table) if row["verdict"] and shipped.get(row["weights"]) == row["sha256"]]
+    rows = [row for row in tables.read(results()) if shipped.get(row["weights"]) == row["sha256"]]
     for path, metadata in files.items():
         about = {"bytes": path.stat().st_size, "sha256": shipped[metadata["weights"]]}
+        about["file_sha256"] = metadata["sha256"]
         scored = [_row(path, metadata, trial, data) | about for trial in trials(metadata)]
         rows = [row for row in rows if row["file"] != path.name] + scored
-        with written_whole(table) as temporary, temporary.open("w", newline="") as file:
+        rows.sort(key=lambda row: (row["weights"], row["file"]))
+        with written_whole(results()) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
@@ -108,6 +112,30 @@ def parity(folder, data):
             path.unlink()
             path.with_suffix(".json").unlink()
     return rows
+
+
+def results():
+    """Returns the path of the table."""
+    return tables.RESULTS / "parity.csv"
+
+
+def table(rows):
+    """Returns the limits, and a table with a row per network and level and a column per kind of file, in Markdown."""
+    losses = {}
+    for row in rows:
+        kind = row["file"].removeprefix(f"{row['weights']}-").removesuffix(".tflite")
+        losses.setdefault((row["weights"], row["images"], row["level"]), {})[kind] = row
+    coarse = ", ".join(sorted(LIMITS))
+    lines = [f"Files that lose more than {FINE} dB ({COARSE} at {coarse}) are not released, but for dynamic ones.", ""]
+    lines += [f"| loss in dB | images | level | {' | '.join(KINDS)} |", "|---|---|---|" + "---|" * len(KINDS)]
+    for place, by_kind in losses.items():
+        cells = [_cell(by_kind[kind]) if kind in by_kind else "" for kind in KINDS]
+        lines.append(f"| {' | '.join([*place, *cells])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row):
+    return f"{float(row['loss']):z.2f}" + (", not released" if row["verdict"] else "")
 
 
 def _metadata(path):
@@ -158,7 +186,11 @@ def main(arguments=None):
     parser.add_argument("--data", required=True, metavar="DATASETS", help="the folder of the test images")
     options = parser.parse_args(arguments)
     try:
-        parity(options.folder, options.data)
+        try:
+            parity(options.folder, options.data)
+        finally:  # of an interrupted run too
+            text = table(tables.read(results()))
+            tables.write_section("losses", "export.parity", text, readme=tables.RESULTS / "README.md")
     except ValueError as error:
         parser.error(str(error))
 

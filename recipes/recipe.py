@@ -133,7 +133,7 @@ class Recipe:
     def smoke(self):
         """Returns the same recipe made small: two short epochs of a few narrow feature maps."""
         small = {"filters": 4, "patch_size": 32, "patches_per_image": 4, "batch_size": 2, "warmup_steps": 2}
-        return dataclasses.replace(self, **small, epochs=2, start_from=None, teacher=None)
+        return dataclasses.replace(self, **small, epochs=2, start_from=None, teacher=None, teacher_orientations=None)
 
 
 def _is_run(start_from):

@@ -29,6 +29,7 @@ import tensorflow as tf
 
 from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
+from keras_rednet.geometry import ORIENTATIONS
 from keras_rednet.metrics import SSIM_WINDOW
 from recipes import deblock, deblur, denoise, distill, distribute, inpaint, super_resolution
 from recipes.bound import bound
@@ -526,8 +527,13 @@ def main(arguments=None, program="python -m recipes.train"):
         parser.error(f"--epochs must be at least 1. Received: {options.epochs}")
     if options.smoke and (options.start_from or options.teacher):
         parser.error("--smoke trains a smaller network, which starts afresh: leave out --start-from and --teacher")
-    if options.teacher_orientations is not None and not options.teacher:
-        parser.error("--teacher-orientations needs --teacher")
+    if options.teacher_orientations is not None:
+        if not options.teacher:
+            parser.error("--teacher-orientations needs --teacher")
+        if options.teacher_orientations not in range(1, ORIENTATIONS + 1):
+            parser.error(
+                f"--teacher-orientations must be 1 to {ORIENTATIONS}. Received: {options.teacher_orientations}"
+            )
     if options.coordinator is None and (options.processes, options.process) != (1, 0):
         parser.error("several processes need --coordinator, the address of process 0")
     names = ("start_from", "teacher", "precision", *NUMBERS)

@@ -67,8 +67,8 @@ LEVELS = {
     "export.page": 0,
     "export.litert.restore": 0,  # imports nothing of ours
     "export.serving.client": 0,
-    "export.card": 14,
-    "export.parity": 14,
+    "export.card": 16,
+    "export.parity": 15,
     "export.saved_model": 14,
     "export.tflite": 14,
 }

@@ -69,10 +69,29 @@ def test_the_number_of_orientations_is_checked(orientations):
         distill.taught(network, network, orientations)
 
 
-def test_orientations_without_a_teacher_are_refused(capsys):
+@pytest.mark.parametrize(
+    ("options", "words"), [(["4"], "needs --teacher"), (["9", "--teacher", "z"], "must be 1 to 8. Received: 9")]
+)
+def test_orientations_that_no_teacher_has_are_refused(options, words, tmp_path, capsys):
+    run = ["red10-denoise-blind-gray", "--data", "x", "--out", str(tmp_path / "run"), "--teacher-orientations"]
     with pytest.raises(SystemExit):
-        train.main(["red10-denoise-blind-gray", "--data", "x", "--out", "y", "--teacher-orientations", "4"])
-    assert "needs --teacher" in capsys.readouterr().err
+        train.main([*run, *options])
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipes_teacher_averages_over_its_orientations(teacher):
+    recipe = dataclasses.replace(train.RECIPES["red10-denoise-blind-gray"].smoke(), teacher=str(teacher))
+    corrupted = np.random.default_rng(0).random((1, 12, 16, 1), "float32")
+
+    def said(orientations):
+        both = train.compiled(dataclasses.replace(recipe, teacher_orientations=orientations), 10)[1]
+        return both.predict(corrupted, verbose=0)[..., 1:].astype("float32")
+
+    flipped = train.compiled(recipe, 10)[1].predict(corrupted[:, ::-1], verbose=0)[:, ::-1, :, 1:].astype("float32")
+    assert np.abs(flipped - said(None)).max() > 0.01
+    np.testing.assert_allclose(said(2), (said(None) + flipped) / 2, atol=1e-2)  # bfloat16
+    np.testing.assert_array_equal(said(1), said(None))
 
 
 @pytest.fixture
@@ -88,7 +107,6 @@ def teacher(tmp_path):
 
 def test_a_run_with_a_teacher_resumes_to_the_same_weights(photos, tmp_path, teacher, capsys):
     recipe = dataclasses.replace(train.RECIPES["red10-denoise-blind-gray"].smoke(), teacher=str(teacher), epochs=3)
-    recipe = dataclasses.replace(recipe, teacher_orientations=2)
     images = train.split([photos])
     whole = train.train(recipe, *images, tmp_path / "whole").get_weights()
 

@@ -1,6 +1,5 @@
 """The programs under export/ do with the artefacts what the package does with its models."""
 
-import csv
 import dataclasses
 import fnmatch
 import io
@@ -264,7 +263,7 @@ def test_the_c_program_names_what_it_cannot_take(c_program, photos, tmp_path):
         assert done.returncode == 1
         assert words in done.stderr
     assert not (tmp_path / "out.ppm").exists()
-    done = run_program(c_program, tmp_path / "any.tflite", photo, photo)
+    done = run_program(c_program, tmp_path / "any.tflite", photo, f"{tmp_path}/./photo.ppm")
     assert done.returncode == 1
     assert "give the restored picture another name" in done.stderr
 
@@ -285,6 +284,8 @@ def shipped(photos, tmp_path, monkeypatch):
     pretrained, data = tmp_path / "pretrained", tmp_path / "data" / "set12"
     for folder in (pretrained, data, tmp_path / "results"):
         folder.mkdir(parents=True)
+    marks = "<!-- losses: written by `python -m export.parity` -->\n<!-- end of losses -->\n"
+    (tmp_path / "results" / "README.md").write_text(marks)
     record = {**RECORD, "recipe": recipe, "validation_psnr": {"sigma 10": 30.0}, "network": network, "licence": "MIT"}
     weights.save(model, pretrained / f"{NAME}.npz", record)
     record = weights.read_record(pretrained / f"{NAME}.npz")
@@ -313,8 +314,12 @@ def test_builds_and_scores_files(shipped, photos, tmp_path, monkeypatch):
     text = card.card(NAME, tmp_path / "dist")
     for path in paths:
         assert f"| {path.name} | {path.stat().st_size:,} |" in text
-    with (tmp_path / "dist" / "parity.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 3
+    assert tables.read(tmp_path / "results" / "parity.csv") == [
+        {key: str(value) for key, value in row.items()} for _, row in sorted(rows.items())
+    ]
+    losses = [f"{float(rows[kind]['loss']):z.2f}" for kind in ("float32", "float16", "int8")]
+    line = f"| {NAME} | Set12 | sigma 25 | {losses[0]} | {losses[1]} |  | {losses[2]} |  |  |"
+    assert line in parity.table(list(rows.values()))
 
 
 def test_no_files_where_8_bits_are_too_few(photos, tmp_path, monkeypatch):
@@ -346,6 +351,7 @@ def test_a_file_that_loses_too_much_is_not_released(shipped, photos, tmp_path, m
     assert not any(path.exists() or path.with_suffix(".json").exists() for path in paths)
     assert "int8.tflite  Set12 sigma 25" in capsys.readouterr().out
     assert f"| {paths[0].name} | | refused: use float32 |" in card.card(NAME, tmp_path / "dist")
+    assert ", not released |" in (tmp_path / "results" / "README.md").read_text()
     line = f"| {paths[1].name} | | refused: use float16 |"
     assert line in card.card(NAME, tmp_path / "dist")
     monkeypatch.setattr(parity, "LIMITS", {})
@@ -354,6 +360,18 @@ def test_a_file_that_loses_too_much_is_not_released(shipped, photos, tmp_path, m
         parity.main([str(tmp_path / "dist"), "--data", str(shipped)])
         text = card.card(NAME, tmp_path / "dist")
         assert [f"| {path.name} | | refused" not in text for path in paths] == forgotten
+        for file in (tmp_path / "dist").glob(f"{NAME}-float16.*"):  # scored, so its row stays beside the next one's
+            file.unlink()
+    assert [row["file"] for row in tables.read(parity.results())] == [path.name for path in paths]
+
+
+def test_a_loss_is_that_of_the_very_file(shipped, photos, tmp_path):
+    (path,) = tflite.build(NAME, sorted(photos.iterdir()), tmp_path / "dist", kinds=("float32",))
+    parity.main([str(tmp_path / "dist"), "--data", str(shipped)])
+    assert " | sigma 25: " in card.card(NAME, tmp_path / "dist")
+    metadata = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(metadata | {"sha256": "another"}))
+    assert " | another | not scored |" in card.card(NAME, tmp_path / "dist")
 
 
 def test_files_of_weights_that_are_not_shipped_any_more_are_named(shipped, photos, tmp_path, capsys):
@@ -368,7 +386,7 @@ def test_files_of_weights_that_are_not_shipped_any_more_are_named(shipped, photo
         assert end.value.code == 2
         words = f"Delete the files of weights that are not shipped, or not any more: {path.name}."
         assert words in capsys.readouterr().err
-    assert not (tmp_path / "dist" / "parity.csv").exists()
+    assert not (tmp_path / "results" / "parity.csv").exists()
 
 
 def test_saved_models_lie_where_tf_serving_looks(shipped, tmp_path):

@@ -8,6 +8,7 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
+from export import parity
 from keras_rednet import RED30, dataset, psnr, restore, weights
 from keras_rednet.corruptions import GaussianNoise
 from recipes import contact, evaluate, experiments, plan, speed, tables
@@ -22,6 +23,7 @@ def rows(task):
 def test_readme_tables_are_those_of_the_results():
     assert tables.glance() in (tables.FOLDER.parent / "README.md").read_text()
     assert tables.tables() in (tables.RESULTS / "README.md").read_text()
+    assert parity.table(tables.read(parity.results())) in (tables.RESULTS / "README.md").read_text()
     assert plan.table() in (tables.FOLDER.parent / "README.md").read_text()
 
 
@@ -47,6 +49,7 @@ def test_the_short_table_takes_the_network_for_jpegs_for_jpegs_only():
 def test_results_belong_to_the_shipped_files(task):
     hashes = {"input": ""} | {name: record["sha256"] for name, record in weights.records().items()}
     assert all(hashes[row["weights"]] == row["sha256"] for row in rows(task))
+    assert all(hashes[row["weights"]] == row["sha256"] for row in tables.read(parity.results()))
 
 
 def test_every_experiment_has_scored_inputs():

@@ -118,7 +118,10 @@ def test_a_new_setting_that_is_off_makes_no_other_recipe(photos):
 
 def test_the_table_is_of_the_release_recipe(test_images):
     """Else the next `python -m recipes.study denoise` replaces all its rows: a new setting must be None where off."""
-    paths = train.split([test_images / "bsds500" / "train", test_images / "t91"])
+    folders = [test_images / "bsds500" / "train", test_images / "t91"]
+    if not all(folder.is_dir() for folder in folders):
+        pytest.skip("KERAS_REDNET_DATA has no training images")
+    paths = train.split(folders)
     rows = tables.read(tables.RESULTS / "study-denoise.csv")
     (base,) = {row["recipe"] for row in rows if (row["variant"], row["budget"]) == ("base", "3.0 minutes")}
     assert study._digest(study.STUDIES["denoise"]["base"], paths) == base

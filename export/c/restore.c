@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "litert.h"
 
@@ -207,7 +208,10 @@ static void restore(Network network, Picture picture, Picture restored, int firs
 
 int main(int count, char **arguments) {
   check(count == 4, "usage: restore model.tflite photo.ppm restored.ppm");
-  check(strcmp(arguments[2], arguments[3]), "give the restored picture another name");
+  struct stat source, target; /* on Windows st_ino is 0 */
+  int both = !stat(arguments[2], &source) && !stat(arguments[3], &target);
+  int same = both && source.st_ino && source.st_ino == target.st_ino && source.st_dev == target.st_dev;
+  check(!same && strcmp(arguments[2], arguments[3]), "give the restored picture another name");
   Network network = load(arguments[1]);
   Picture picture = read_picture(arguments[2]);
   check(picture.channels % network.channels == 0, "a colour network takes a PPM picture");

@@ -50,8 +50,9 @@ def test_training(photos, tmp_path):
     done = []
     for kill in range(TRAINING_KILLS):
         process = run_in_background(photos, tmp_path / "killed")
-        process.stdout.readline()  # it trains
-        time.sleep(random.Random(kill).uniform(0, 0.5))
+        if not kill:
+            process.stdout.readline()  # an epoch has ended
+        time.sleep(random.Random(kill).uniform(0, 0.4 if not kill else 6))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         done.append(epochs_of(tmp_path / "killed"))
