@@ -365,6 +365,13 @@ def test_a_file_that_loses_too_much_is_not_released(shipped, photos, tmp_path, m
     assert [row["file"] for row in tables.read(parity.results())] == [path.name for path in paths]
 
 
+def test_a_file_of_fixed_size_is_scored_on_pictures_that_are_not_smaller(shipped):
+    Image.new("L", (100, 72)).save(shipped / "set12" / "larger.png")  # the others are 90 wide and 70 high
+    (trial, *_) = parity.trials({"task": "denoise", "color": "gray", "level": "blind"})
+    taken = [[name for name, _ in parity._pictures(trial, shipped, size)] for size in (None, (72, 96), (80, 96))]
+    assert taken == [["larger.png", "photo0.png", "photo1.png"], ["larger.png"], taken[0]]
+
+
 def test_a_loss_is_that_of_the_very_file(shipped, photos, tmp_path):
     (path,) = tflite.build(NAME, sorted(photos.iterdir()), tmp_path / "dist", kinds=("float32",))
     parity.main([str(tmp_path / "dist"), "--data", str(shipped)])
