@@ -50,7 +50,7 @@ def shrink(deep, shallow):
 
 
 def add_color(gray, color):
-    """Puts a gray RED-Net's weights into one for colour, in place: a start for training, which tells no colours apart yet.
+    """Puts a gray RED-Net's weights into one for colour, in place: a start for training that knows no colours yet.
 
     To each channel it adds what the gray one would add to the mean of the channels.
 
