@@ -347,8 +347,8 @@ def compiled(recipe, steps):
         bound(model, recipe.activation_limit)
     trained, loss = model, recipe.loss
     if teacher:
-        orientations = [] if recipe.teacher_orientations is None else [recipe.teacher_orientations]
-        trained, loss = distill.taught(model, teacher, *orientations), distill.error
+        orientations = 1 if recipe.teacher_orientations is None else recipe.teacher_orientations
+        trained, loss = distill.taught(model, teacher, orientations), distill.error
     trained.compile(_adam(recipe, steps), loss)  # by XLA, but for TensorFlow on a CPU, where oneDNN is faster
     return model, trained
 
