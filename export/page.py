@@ -50,7 +50,9 @@ def build(folder, out, only=FILES):
             f"{folder} must hold TFLite files of fixed size, called {' or '.join(only)}; `python -m export.tflite` "
             "writes them."
         )
-    with tempfile.TemporaryDirectory() as temporary:
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as temporary:  # on the same disk, so that the page can be renamed
         temporary = Path(temporary)
         shutil.copytree(PAGE, temporary / "web", ignore=shutil.ignore_patterns("node_modules"))
         _npm(temporary / "web", "install", "--no-audit", "--no-fund", "--no-save")
@@ -66,11 +68,9 @@ def build(folder, out, only=FILES):
         for model in models.values():
             shutil.copy(Path(folder) / model["file"], site / "models")
         (site / "models" / "models.json").write_text(json.dumps([*models.values()], indent=1) + "\n")
-        out = Path(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
         if out.exists():
             shutil.rmtree(out)
-        shutil.move(site, out)
+        site.rename(out)
     return [*models.values()]
 
 

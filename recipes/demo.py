@@ -13,6 +13,7 @@ import keras_rednet
 from keras_rednet import RED30, psnr, restore
 from keras_rednet.corruptions import GaussianNoise
 from keras_rednet.dataset import keep_tensorflow_off_gpus
+from keras_rednet.weights import written_whole
 
 SAMPLE = Path(keras_rednet.__file__).parent / "samples" / "chelsea.png"
 SIGMA = 30
@@ -34,7 +35,8 @@ def main(out="demo"):
 
     pictures = {"noisy": noisy, "restored": restored, "comparison": _side_by_side(noisy, restored, clean)}
     for name, pixels in pictures.items():
-        Image.fromarray(pixels).save(out / f"{name}.png")
+        with written_whole(out / f"{name}.png") as path:
+            Image.fromarray(pixels).save(path)
     before, after = (psnr(clean, pixels, data_range=255) for pixels in (noisy, restored))
     print(
         f"PSNR {before:.2f} dB before, {after:.2f} dB after. See {out / 'comparison.png'}: noisy, restored, original."

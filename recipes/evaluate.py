@@ -120,10 +120,12 @@ def _save(folder, run, experiment, remembered, data, protocol):
     for (name, image), (corrupted, restored) in zip(clean, remembered.items(), strict=True):
         image = image[: restored.shape[0], : restored.shape[1]]
         corrupted = np.frombuffer(corrupted, np.float32).reshape(restored.shape)
-        contact.picture(restored).save(folder / f"{Path(name).stem}.png")
+        with written_whole(folder / f"{Path(name).stem}.png") as path:
+            contact.picture(restored).save(path)
         if len(sheet) < SHOWN:
             sheet[name] = {"clean": image, _title(run, "corrupted"): corrupted, "restored": restored}
-    contact.sheet(sheet).save(folder / "contact sheet.png")
+    with written_whole(folder / "contact sheet.png") as path:
+        contact.sheet(sheet).save(path)
 
 
 @functools.cache

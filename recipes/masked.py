@@ -10,7 +10,6 @@ import argparse
 import csv
 
 import numpy as np
-import tensorflow as tf
 from skimage.restoration import inpaint_biharmonic
 
 from keras_rednet import dataset, psnr, restore, weights
@@ -49,8 +48,7 @@ def _scores(model, overlay, clean, seed):
 
 def cover(overlay, shape, seed):
     """Returns how much of each pixel an overlay covers of an image of shape (h, w, c), float32 [h, w] in [0, 1]."""
-    draw_seed, _ = tf.unstack(tf.random.split(seed))
-    return np.asarray(overlay.draw(shape, draw_seed)[0])[..., 0]
+    return np.asarray(overlay.draw(shape, seed)[0])[..., 0]
 
 
 def _middle(image):

@@ -42,11 +42,15 @@ class TextOverlay:
         _check_pages(self.pages)
 
     def __call__(self, clean, seed):
-        draw_seed, ink_seed = tf.unstack(tf.random.split(seed))
-        return apply(clean, *self.draw(tf.shape(clean), draw_seed), ink_seed)
+        return apply(clean, *self.draw(tf.shape(clean), seed))
 
     def draw(self, size, seed):
-        """Returns how much of each pixel is covered, float32 [h, w, 1] in [0, 1], and by which ink, int32 [h, w]."""
+        """Returns what lies over an image of some size (h, w, ...).
+
+        Returns:
+            How much of each pixel is covered, float32 [h, w, 1] in [0, 1], by which ink, int32 [h, w], and the colours
+            of the inks, float32 [inks, 3] in [0, 1].
+        """
         return _sample(_text_bank(*self.font_size_range, self.pages), size, seed)
 
 
@@ -76,8 +80,7 @@ class ScratchOverlay:
         _check_pages(self.pages)
 
     def __call__(self, clean, seed):
-        draw_seed, ink_seed = tf.unstack(tf.random.split(seed))
-        return apply(clean, *self.draw(tf.shape(clean), draw_seed), ink_seed)
+        return apply(clean, *self.draw(tf.shape(clean), seed))
 
     def draw(self, size, seed):
         """Returns what `TextOverlay.draw` returns, of scratches."""
@@ -85,10 +88,9 @@ class ScratchOverlay:
         return _sample(bank, size, seed)
 
 
-def apply(clean, cover, ink, seed):
-    """Lays inks of random colours over `clean` [h, w, c]: `cover` [h, w, 1] of each pixel, by the `ink` [h, w]."""
+def apply(clean, cover, ink, colors):
+    """Returns `clean` [h, w, c] under what `draw` returned."""
     clean = tf.convert_to_tensor(clean, tf.float32)
-    colors = tf.random.stateless_uniform([INKS, 3], seed)
     if clean.shape[-1] == 1:
         colors = tf.reduce_mean(colors, axis=1, keepdims=True)
     return clean + cover * (tf.gather(colors, ink) - clean)
@@ -101,13 +103,15 @@ def _check_pages(pages):
 
 def _sample(bank, size, seed):
     """Cuts a random window of size [h, w, ...] from a random page of a bank, which goes on periodically."""
-    page_seed, place_seed = tf.unstack(tf.random.split(seed))
+    window_seed, color_seed = tf.unstack(tf.random.split(seed))
+    page_seed, place_seed = tf.unstack(tf.random.split(window_seed))
     number = tf.random.stateless_uniform([], page_seed, 0, len(bank), tf.int32)
     place = tf.random.stateless_uniform([2], place_seed, 0, PAGE, tf.int32)
     window = tf.constant(bank)[number]
     for axis in (0, 1):
         window = tf.gather(window, tf.range(place[axis], place[axis] + size[axis]) % PAGE, axis=axis)
-    return tf.cast(window[..., :1], tf.float32) / 255, tf.cast(window[..., 1], tf.int32)
+    colors = tf.random.stateless_uniform([INKS, 3], color_seed)
+    return tf.cast(window[..., :1], tf.float32) / 255, tf.cast(window[..., 1], tf.int32), colors
 
 
 @functools.lru_cache(maxsize=8)
