@@ -27,12 +27,13 @@ def card(name, folder):
         f"# {name}\n",
         f"RED{recipe['depth']} (Mao, Shen and Yang, arXiv 1606.08921) for {recipe['task'].replace('_', ' ')}, "
         f"level {recipe['level']}, {recipe['channels']} channel{'s' * (recipe['channels'] > 1)} ({recipe['color']}), "
-        f"{record['parameters']:,} parameters, down-sampling at {recipe['downsample_at'] or 'no layer'}.\n",
+        f"{record['parameters']:,} parameters, down-sampling at {recipe['downsample_at'] or 'no layer'}. "
+        "It takes and gives pixels from 0 (black) to 1 (white), int8 files from 0 to 255.\n",
         f"Licence: {record['licence']}.\n",
         "## Training\n",
-        f"{len(record['training_images'])} images of BSDS500 and T91, none of a test set; in this version "
+        f"{len(record['training_images'])} images of BSDS500 and T91, none of a test set; in the last run "
         f"{record['patches']:,} patches of {recipe['patch_size']}x{recipe['patch_size']} pixels, begun "
-        f"{'from ' + recipe['start_from'] if recipe['start_from'] else 'afresh'}; "
+        f"{_begun(recipe['start_from'])}; "
         f"corruption {recipe['corruption']}; commit {record['commit']}.\n",
         "Validation, PSNR in dB: " + ", ".join(f"{k} {v:.2f}" for k, v in record["validation_psnr"].items()) + ".\n",
         "## Results\n",
@@ -42,6 +43,14 @@ def card(name, folder):
         if network == name:
             lines.append(f"| {' | '.join(place)} | {psnr:.2f} | {ssim:.4f} |")
     return "\n".join([*lines, *_files(name, folder)]) + "\n"
+
+
+def _begun(start_from):
+    """Says where a run began: the weights of earlier runs are not shipped."""
+    if not start_from:
+        return "afresh"
+    runs = f"an earlier run ({start_from}), of which the recipe's docstring tells"
+    return f"from {runs if start_from.endswith('.npz') else start_from}"
 
 
 def _files(name, folder):
@@ -56,10 +65,10 @@ def _files(name, folder):
     base, _, version = name.rpartition("-v")
     if (folder / base / version).is_dir():
         size = sum(path.stat().st_size for path in (folder / base / version).rglob("*") if path.is_file())
-        lines.append(f"| {base}/{version}/, the SavedModel | {size:,} | | float32 |")
+        lines.append(f"| {base}/{version}/, the SavedModel | {size:,} | | |")
     for row in rows:
         if row["weights"] == name and row["verdict"] and not (folder / row["file"]).exists():
-            lines.append(f"| {row['file']} | | {row['verdict']} | {row['level']}: {row['loss']} |")
+            lines.append(f"| {row['file']} | | | {row['level']}: {row['loss']}, {row['verdict']} |")
     return lines
 
 

@@ -49,7 +49,8 @@ def fold(model):
             return args[0]
         return layer(*args, **kwargs)
 
-    folded = keras.models.clone_model(model, clone_function=folded_layer, call_function=call)
+    uncompiled = keras.Model(model.input, model.output, name=model.name)  # or the clone would be compiled like it
+    folded = keras.models.clone_model(uncompiled, clone_function=folded_layer, call_function=call)
     copy_weights(model, folded)
     return folded
 

@@ -64,12 +64,12 @@ class PSNR(keras.metrics.MeanMetricWrapper):
     An image counts for at most 100 dB, also where it equals the clean one.
     """
 
-    def __init__(self, data_range, name="psnr", dtype=None):
+    def __init__(self, data_range, name="psnr", dtype="float32"):
         super().__init__(self._per_image, name=name, dtype=dtype)
         self.data_range = float(data_range)
 
     def _per_image(self, clean, restored):  # [n, h, w, c] -> [n]
-        clean, restored = (ops.cast(x, self.dtype) / self.data_range for x in (clean, restored))  # 8 bits would wrap
+        clean, restored = (ops.cast(x, "float32") / self.data_range for x in (clean, restored))  # 8 bits would wrap
         mean_squared_error = ops.mean(ops.square(clean - restored), axis=(1, 2, 3))
         return -10 * ops.log10(ops.maximum(mean_squared_error, 10 ** (-MOST / 10)))
 
@@ -81,12 +81,12 @@ class PSNR(keras.metrics.MeanMetricWrapper):
 class SSIM(keras.metrics.MeanMetricWrapper):
     """Mean over images of the structural similarity of `ssim`, for `model.compile(metrics=[SSIM(data_range=1.0)])`."""
 
-    def __init__(self, data_range, name="ssim", dtype=None):
+    def __init__(self, data_range, name="ssim", dtype="float32"):
         super().__init__(self._per_image, name=name, dtype=dtype)
         self.data_range = float(data_range)
 
     def _per_image(self, clean, restored):  # [n, h, w, c] -> [n]
-        clean, restored = (ops.cast(x, self.dtype) / self.data_range for x in (clean, restored))
+        clean, restored = (ops.cast(x, "float32") / self.data_range for x in (clean, restored))
         return ops.mean(_ssim_map(clean, restored), axis=(1, 2, 3))
 
     def get_config(self):

@@ -134,7 +134,7 @@ def REDNet(
     sources = _skip_sources(skips, half, skip_step, strides)
     decoder_layer = layers.Conv2DTranspose if decoder == "deconv" else layers.Conv2D
 
-    corrupted = keras.Input((None, None, channels), name="corrupted")
+    corrupted = keras.Input((None, None, channels), dtype="float32", name="corrupted")
     x = PadToMultiple(2 ** len(downsample_at), name="pad")(corrupted) if downsample_at else corrupted
     outputs = {}
     for i in range(1, depth + 1):  # 1..half are the convolutions, half+1..depth the deconvolutions

@@ -155,7 +155,7 @@ class Restorer:
             with quiet_libraries():
                 try:
                     model = RED30(work.task, level=level, channels=channels, downsample_at=(1,))
-                except ValueError as error:  # the picture is not to blame
+                except (ValueError, OSError) as error:  # the picture is not to blame
                     raise RuntimeError(str(error)) from error
                 self.networks[channels, level] = self._on_engine(model)
         return self.networks[channels, level]

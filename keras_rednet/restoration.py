@@ -125,13 +125,17 @@ def _upscaled(network, pixels, size, tile, orientations):
     """Enlarges [h, w, c] to (height, width); the last of 2 or 4 channels is alpha."""
     enlarged, count = np.empty((*size, pixels.shape[2]), pixels.dtype), _colors(pixels)
     has_alpha = count < pixels.shape[2]
-    weighted = _to_float(pixels[..., :count]) * _to_float(pixels[..., count:]) if has_alpha else None
+    if has_alpha:
+        shown = _to_float(pixels[..., :count])
+        weighted, darkest, lightest = shown * _to_float(pixels[..., count:]), shown.min(), shown.max()
     for (rows, columns), keep, target in _tiles(network, size, tile):
         values = resize(pixels, size, rows, columns) / _white(pixels.dtype)
         values, alpha = values[..., :count], values[..., count:]
         if has_alpha:  # or what it hides would colour the edges of what it shows
-            visible = alpha > VISIBLE
-            values = np.where(visible, resize(weighted, size, rows, columns) / np.where(visible, alpha, 1), values)
+            visible, opaque = alpha > VISIBLE, alpha > 1 - VISIBLE
+            quotient = resize(weighted, size, rows, columns) / np.where(visible, alpha, 1)
+            bounded = np.where(opaque, quotient, np.clip(quotient, darkest, lightest))  # little alpha makes large lobes
+            values = np.where(visible, bounded, values)
         values = _average(lambda x: _by_color(network, x, "luminance"), values, orientations)
         enlarged[target] = _from_float(np.concatenate([values, alpha], axis=2)[keep], pixels.dtype)
     return enlarged
@@ -153,6 +157,8 @@ def _pil(pixels, image):
 def _pil_pixels(image):
     has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     if image.mode.startswith("I"):  # 16-bit gray; "I" is how Pillow opens some of them
+        if has_alpha:
+            raise ValueError("A gray PIL image of 16 bits must have no transparent colour. Convert it to RGBA first.")
         pixels = np.asarray(image)
         if pixels.min() < 0 or pixels.max() > 65535:
             raise ValueError(f"A gray PIL image must be 16-bit. Received: values {pixels.min()} to {pixels.max()}.")
@@ -168,7 +174,8 @@ def _checked(network, image, channels=(1, 3, 4)):
     """Returns the image as an array [h, w, c], or says what is wrong with it."""
     if not isinstance(image, np.ndarray):
         raise TypeError(f"`image` must be a NumPy array or a PIL image. Received: {type(image).__name__}.")
-    if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
+    dtype = image.dtype.newbyteorder("=")  # FITS and TIFF files hold numbers of either order
+    if dtype not in (np.uint8, np.uint16) and not np.issubdtype(dtype, np.floating):
         raise TypeError(f"`image` must be uint8, uint16 or float. Received: dtype={image.dtype}.")
     pixels = image[..., None] if image.ndim == 2 else image
     if pixels.ndim != 3 or pixels.shape[2] not in channels or 0 in pixels.shape:
@@ -184,7 +191,7 @@ def _checked(network, image, channels=(1, 3, 4)):
                 f"A float `image` must have values about 0 to 1, black to white. Received: {lowest:g} to {highest:g}; "
                 "divide 8-bit values by 255 first."
             )
-    if network.eight_bits and image.dtype == np.uint16:
+    if network.eight_bits and dtype == np.uint16:
         raise ValueError(
             "An int8 file takes 8 bits, so 8 of these would be lost: use a file of another precision, or convert the "
             "image to uint8 first. Received: dtype=uint16."

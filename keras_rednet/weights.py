@@ -185,7 +185,7 @@ def _remove_parts(folder):
     for part in folder.glob(f"{PART}*-*-*"):
         _, process, machine, *_ = part.name.split("-")
         ended = machine == _machine() and not _is_running(process)
-        with contextlib.suppress(FileNotFoundError):  # another process may do the same
+        with contextlib.suppress(OSError):  # another process may do the same, or it is another user's
             if ended or time.time() - part.stat().st_mtime > LONG_AGO:
                 part.unlink()
 

@@ -21,12 +21,14 @@ def grow(shallow, deep):
         deep: a RED-Net that differs in its depth only; its new layers keep their initial weights.
 
     Raises:
-        ValueError: `deep` is not deeper, or has no skip around its new layers.
+        ValueError: `deep` is not deeper, has no skip around its new layers, or up-samples in the layer behind them.
     """
     new, pairs = _outer_layers(shallow, deep)
     for of_shallow, of_deep in pairs:
         of_deep.set_weights(of_shallow.get_weights())
     last, following = (deep.get_layer(f"deconv{k}") for k in (new, new + 1))
+    if following.strides != (1, 1):  # which would make no constant of a constant
+        raise ValueError(f"The layer behind the new ones must have stride 1. Received: {following.name}, stride 2.")
     kernel, bias = last.get_weights()
     last.set_weights([np.zeros_like(kernel), np.full_like(bias, START)])
     kernel, bias = following.get_weights()  # [h, w, out, in]

@@ -16,6 +16,7 @@ CORES, GIGABITS = 64, 25  # of a machine, and of its network
 DAYS = 30
 INFERENCE_THREADS = 2  # of the machine on which inference.csv was measured
 LARGE = 2.4  # megapixels, enough for many tiles
+WINDOW, HALO = 560, 30  # pixels: what `restore` gives RED30 at a time, and how much of that on each side is lost
 PATCH = 96**2 / 1e6  # megapixels of a patch of training-h200.csv: gray RED30's v3, mixed_bfloat16, batches of 64, JAX
 
 
@@ -27,7 +28,7 @@ def read(name):
 def costs():
     """Returns ({network: core seconds per megapixel, files included}, those of decoding and encoding the files)."""
     codec = sum(float(row["core seconds per megapixel"]) for row in read("batch.csv") if "JPEG" in row["what"])
-    usual = {"tile": "auto", "orientations": "1", "engine": "keras"}
+    usual = {"tile": "auto", "orientations": "1"}
     rows = [row for row in read("restore.csv") if usual.items() <= row.items() and float(row["megapixels"]) == LARGE]
     found = {
         f"{row['network']}, float32": int(row["threads"]) * float(row["seconds per megapixel"]) + codec for row in rows
@@ -62,6 +63,7 @@ def table():
     total = PHOTOS * MEGAPIXELS
     read_bytes, written_bytes = bytes_per_megapixel()
     cost, codec = costs()
+    gpu, halos = trained(), (WINDOW / (WINDOW - 2 * HALO)) ** 2
     lines = [
         f"| gray network, a plane | core seconds per megapixel | machines of {CORES} cores for {DAYS} days | "
         "megapixels per second and machine | MB/s read and written by each | "
@@ -82,11 +84,12 @@ def table():
         f"that restore {CORES / codec:,.0f} megapixels a second before decoding and encoding hold these up. "
         f"In batch.csv, measured on another day, `rednet` took {float(_rednet()['core seconds per megapixel']):.1f}.",
         "",
-        f"On a GPU only training was timed: an H200 took in {(speed := trained()):.1f} megapixels a second for gray "
+        f"On a GPU only training was timed: an H200 took in {gpu:.1f} megapixels a second for gray "
         f"RED30, in bfloat16, augmented by 16 cores ([training-h200.csv](tests/benchmark/results/training-h200.csv)). "
-        f"A step of training holds a restoration and more, so the network takes at most {1 / speed:.3f} s per "
-        f"megapixel there, and the billion at most {total / speed / (DAYS * 86400):,.0f} such GPUs for {DAYS} days, if "
-        f"tiles reach them in batches; files keep {codec * speed:.1f} cores of each busy.",
+        f"A step of training holds a restoration and more, so the network takes at most {1 / gpu:.3f} s per "
+        f"megapixel there; with the halos of windows of {WINDOW}x{WINDOW} pixels the billion needs at most "
+        f"{halos * total / gpu / (DAYS * 86400):,.0f} such GPUs for {DAYS} days, if windows reach them in batches; "
+        f"files keep {codec * gpu:.1f} cores of each busy.",
     ]
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ from recipes.evaluate import network as shipped_network
 from recipes.recipe import NETWORK, stem
 
 MARGIN = 0.03  # dB
-LICENCE = "MIT; the training images (BSDS500, T91) are offered for research"
+LICENCE = "MIT; of the training images BSDS500 is offered for non-commercial research, T91 without a licence"
 
 
 def ship(run, data=None):
@@ -51,6 +51,8 @@ def ship(run, data=None):
         _check_better(record, before, shipped[before], 0, data)
     elif blind and not isinstance(network["level"], str):  # "jpeg" is no strength of what the blind one is for
         _check_better(record, blind, shipped[blind], MARGIN, data)
+    if weights.records() != shipped:
+        raise ValueError("Other weights were shipped meanwhile: ship these again, if they are better than those, too.")
     version = 1 + shipped.pop(before)["version"] if before else 1
     name = f"{stem(network)}-v{version}"
     shipped[name] = {"network": network, "version": version, "licence": LICENCE, **record}

@@ -17,6 +17,7 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import json
+import re
 import subprocess
 import time
 import warnings
@@ -114,12 +115,14 @@ def train(recipe, training, validation, out):
     first = process == 0  # the only one that writes, or needs what was written
     if first:
         out.mkdir(parents=True, exist_ok=True)
-        description = _described(out / "recipe.json", description)
     backup = Backup(out / "backup", first)
+    if first:
+        description = _described(out / "recipe.json", description, begun=backup.epoch > 0)
     if backup.epoch:  # its weights are in the backup
         recipe = dataclasses.replace(recipe, start_from=None)
     keras.utils.set_random_seed(recipe.seed)
-    averaged = recipe.build()
+    with _computing_in("float32"):
+        averaged = recipe.build()
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     images = training if isinstance(training, dataset.Images) else dataset.from_files(training)
     patches = _patches(recipe, images, epoch, (process, processes))
@@ -276,7 +279,8 @@ class Report(keras.callbacks.Callback):
         with self.board.as_default(step=epoch + 1):
             for name, pairs in pictures.items():
                 for (image, _), pair in zip(self.images, pairs, strict=True):  # corrupted and restored, side by side
-                    tf.summary.image(f"{name}/{image}", np.clip(np.concatenate(pair, axis=1), 0, 1)[None])
+                    tag = f"{name}/{image}".encode(errors="backslashreplace").decode()  # names may hold any bytes
+                    tf.summary.image(tag, np.clip(np.concatenate(pair, axis=1), 0, 1)[None])
         mean = float(np.mean(list(scores.values())))
         if mean > self._best():
             self._keep(epoch, scores)
@@ -336,13 +340,9 @@ def validate(restorer, images, recipe, name):
 
 def compiled(recipe, steps):
     """Returns a recipe's fresh network in its dtype policy, and what `fit` trains in its place, if it has a teacher."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(recipe.precision)
-    try:
+    with _computing_in(recipe.precision):
         model = dataclasses.replace(recipe, start_from=None).build()
         teacher = recipe.build_teacher() if recipe.teacher else None
-    finally:
-        keras.config.set_dtype_policy(before)
     if recipe.activation_limit:
         bound(model, recipe.activation_limit)
     trained, loss = model, recipe.loss
@@ -351,6 +351,16 @@ def compiled(recipe, steps):
         trained, loss = distill.taught(model, teacher, orientations), distill.error
     trained.compile(_adam(recipe, steps), loss)  # by XLA, but for TensorFlow on a CPU, where oneDNN is faster
     return model, trained
+
+
+@contextlib.contextmanager
+def _computing_in(precision):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def seconds_per_step(recipe):
@@ -461,10 +471,13 @@ def _check_same_everywhere(description):
         )
 
 
-def _described(path, description):
+def _described(path, description, begun):
     """Writes a run's description, with the commits of all its parts, and returns it; refuses to mix two runs."""
     if path.exists():
         before = json.loads(path.read_text())
+        start, now = (run["recipe"]["start_from"] for run in (before, description))
+        if begun and _unversioned(start) == _unversioned(now):
+            description["recipe"]["start_from"] = start  # of which a newer version may have been shipped since
         for key in ("recipe", "training_images", "validation_images", "backend"):
             expected, received = _differences(before[key], description[key])
             if expected != received:
@@ -477,6 +490,10 @@ def _described(path, description):
     with weights.written_whole(path) as file:
         file.write_text(json.dumps(description, indent=1))
     return description
+
+
+def _unversioned(name):
+    return name and re.sub(r"-v\d+$", "", name)
 
 
 def _differences(before, now):

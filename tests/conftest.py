@@ -37,6 +37,14 @@ def channels_first():
 
 
 @pytest.fixture
+def floatx16():
+    """A keras.json whose numbers are of 16 bits."""
+    keras.config.set_floatx("float16")
+    yield
+    keras.config.set_floatx("float32")
+
+
+@pytest.fixture
 def test_images():
     """The folder of the literature's test images."""
     if "KERAS_REDNET_DATA" not in os.environ:

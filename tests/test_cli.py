@@ -14,7 +14,7 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
-from keras_rednet import RED10, RED20, RED30, REDNet, cli, quiet, restore
+from keras_rednet import RED10, RED20, RED30, REDNet, cli, quiet, restore, weights
 from keras_rednet import photos as photo_module
 from keras_rednet.cli import main
 from keras_rednet.metrics import psnr
@@ -830,3 +830,10 @@ def test_missing_weights_are_named_before_any_work(photos, tmp_path, capsys, mon
     assert main(["deblock", str(photos), "-o", str(tmp_path / "out")]) == 2
     assert "There are no pretrained weights for RED30(task='deblock'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_shipped_file_that_is_missing_is_told_before_any_photo_is_opened(tmp_path, monkeypatch):
+    (tmp_path / "weights.json").write_bytes((weights.PRETRAINED / "weights.json").read_bytes())
+    monkeypatch.setattr(weights, "PRETRAINED", tmp_path)
+    with pytest.raises(RuntimeError, match="red30-fast-deblur-disk-color-v"):
+        Restorer(Work("deblur", level="disk"))

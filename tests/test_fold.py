@@ -44,6 +44,23 @@ def test_channels_are_last_whatever_keras_is_set_to(channels_first, downsample_a
     assert ssim(np.zeros((40, 50, 3)), np.ones((40, 50, 3)), data_range=1.0) < 0.1
 
 
+def test_a_network_that_is_compiled_with_a_loss_of_ones_own():
+    model = with_random_weights(REDNet(10, filters=4))
+    model.compile("adam", loss=lambda clean, restored: keras.ops.mean(keras.ops.abs(clean - restored)))
+    folded = fold(model)
+    assert not folded.compiled
+    image = np.random.default_rng(0).random((1, 8, 10, 1), "float32")
+    np.testing.assert_allclose(folded.predict(image, verbose=0), model.predict(image, verbose=0), atol=1e-5)
+
+
+def test_images_are_float32_whatever_keras_is_set_to(floatx16):
+    model = REDNet(10, filters=4, channels=3)  # fresh, so that it returns its input
+    image = np.linspace(0, 1, 4 * 5 * 3, dtype="float32").reshape(1, 4, 5, 3)
+    for network in (model, fold(model)):
+        assert network.input.dtype == "float32"
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(network(image)), image)
+
+
 def test_refuses_other_layers():
     model = REDNet(10, filters=4)
     model = keras.Model(model.input, keras.layers.BatchNormalization(name="norm")(model.output))

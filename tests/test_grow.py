@@ -27,6 +27,11 @@ def test_a_grown_network_computes_what_the_shallow_one_does():
     np.testing.assert_allclose(received[inside], expected[inside], atol=1e-5)
 
 
+def test_a_layer_that_up_samples_behind_the_new_ones_is_refused():
+    with pytest.raises(ValueError, match="behind the new ones must have stride 1. Received: deconv4, stride 2"):
+        grow(REDNet(8, filters=4, downsample_at=(4,)), REDNet(14, filters=4, downsample_at=(4,)))
+
+
 def test_the_new_layers_get_a_gradient():
     deep = trained(14)
     grow(trained(8), deep)

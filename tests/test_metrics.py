@@ -46,6 +46,16 @@ def test_an_image_that_equals_the_clean_one_does_not_hide_the_others():
     assert float(metric.result()) == pytest.approx((100 + 20) / 2, abs=1e-3)
 
 
+def test_metrics_are_float32_whatever_keras_is_set_to(floatx16):
+    clean = np.random.default_rng(0).random((2, 12, 12, 1), "float32")
+    restored = clean + np.array([0, 0.01], "float32")[:, None, None, None]
+    for metric, expected in ((PSNR(data_range=1.0), (100 + 40) / 2), (SSIM(data_range=1.0), None)):
+        metric.update_state(clean, restored)
+        assert {variable.dtype for variable in metric.variables} == {"float32"}  # or long sums would stall
+        expected = expected or (1 + ssim(clean[1], restored[1], data_range=1.0)) / 2
+        assert float(metric.result()) == pytest.approx(expected, abs=1e-3)
+
+
 def test_keras_metrics_equal_the_functions():
     rng = np.random.default_rng(0)
     clean = rng.random((5, 20, 24, 3), "float32")

@@ -272,6 +272,15 @@ def test_a_network_that_cannot_be_loaded(tab, tmp_path):
     api.expect(tab.locator("#message")).to_contain_text(words, timeout=60_000)
 
 
+def test_colour_is_not_denoised_by_the_network_for_gray(tab, tmp_path):
+    models = [{"task": "denoise", "color": "gray", "precision": "float16"}]
+    tab.route("**/models.json", lambda route: route.fulfill(json=models))
+    photograph(tmp_path / "photo.png", (60, 60, 3))
+    tab.set_input_files("#file", tmp_path / "photo.png")
+    words = "Not restored: for such photos there is no network of this quality here. Choose the other quality."
+    api.expect(tab.locator("#message")).to_have_text(words)
+
+
 def test_networks_take_turns(tab, tmp_path):
     first = restored(tab, _photo(tmp_path))
     tab.select_option("#task", "deblock")

@@ -355,6 +355,34 @@ def test_a_folder_holds_one_run_only(photos, tmp_path):
         train.train(recipe, training, training[:1], tmp_path)
 
 
+def test_a_run_resumes_when_a_newer_version_of_its_start_has_been_shipped(photos, tmp_path, monkeypatch):
+    name = "red10-fast-denoise-blind-gray"
+    recipe = dataclasses.replace(train.RECIPES[name].smoke(), filters=64, start_from=name, patches_per_image=2)
+    train.train(recipe, *train.split([photos]), tmp_path)
+    monkeypatch.setattr(weights, "versioned", lambda name: f"{name}-v99")
+    model = train.train(recipe, *train.split([photos]), tmp_path)
+    assert epochs_of(tmp_path) == 2
+    start = json.loads((tmp_path / "recipe.json").read_text())["recipe"]["start_from"]
+    assert re.fullmatch(name + r"-v\d", start)
+    assert model.count_params() > 0
+    (tmp_path / "backup" / "2.npz").unlink()  # now it would begin with the new one
+    with pytest.raises(ValueError, match="holds a run with another recipe: .* Received: {'start_from': .*-v99'}"):
+        train.train(recipe, *train.split([photos]), tmp_path)
+
+
+def test_an_image_whose_name_is_no_text_validates(photos, tmp_path):
+    training, validation = train.split([photos])
+    strange = tmp_path / os.fsdecode(b"caf\xe9.png")
+    strange.write_bytes(validation[0].read_bytes())
+    train.train(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), training, [strange], tmp_path / "run")
+    assert epochs_of(tmp_path / "run") == 2
+
+
+def test_weights_are_validated_in_float32(photos, tmp_path, mixed_bfloat16):
+    model = train.train(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), *train.split([photos]), tmp_path)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+
+
 @pytest.fixture
 def pretrained(tmp_path, monkeypatch):
     folder = tmp_path / "pretrained"
@@ -407,6 +435,15 @@ def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretr
         "weights.json",
     ]
     weights.load(dataclasses.replace(recipe).build(), "red10-fast-denoise-blind-gray-v2")
+
+    def shipped_beside(*arguments):
+        path = pretrained / "weights.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"red10-other-v1": {}}))
+
+    monkeypatch.setattr(ship, "_check_better", shipped_beside)
+    with pytest.raises(ValueError, match="Other weights were shipped meanwhile"):
+        ship.ship(tmp_path / "run")
+    assert set(weights.records()) == {"red10-fast-denoise-blind-gray-v2", "red10-other-v1"}
 
 
 def test_a_network_is_scored_anew_where_it_was_validated_on_another_corruption(

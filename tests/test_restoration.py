@@ -258,6 +258,17 @@ def test_what_alpha_hides_does_not_color_the_edges_of_what_it_shows(mode):
     assert color[alpha == 0].min() == 0
 
 
+def test_little_alpha_makes_no_colors_that_the_picture_has_not():
+    image = np.zeros((24, 24, 4), "float32")
+    image[:, :12] = 0.08, 0.08, 0.08, 1
+    image[:, 12] = 1, 1, 1, 0.11  # the quotient of what bicubic lobes leave of both would be 10
+    enlarged = upscale(REDNet(10, filters=4), image, (48, 48))  # a fresh network leaves it as it is
+    faint = (enlarged[..., 3] > 1 / 512) & (enlarged[..., 3] < 511 / 512)
+    assert faint.any()
+    assert enlarged[faint][:, :3].max() <= 1 + 1e-6
+    assert enlarged[faint][:, :3].min() >= -1e-6
+
+
 @pytest.mark.parametrize("tile", [16, "auto", None])
 def test_upscale_in_tiles_equals_the_whole(gray_model, tile):
     image = np.concatenate([noise(40, 30, 3), noise(40, 30, 1)], axis=2)
@@ -298,6 +309,21 @@ def test_a_transparent_color_of_a_pil_image_becomes_alpha(gray_model):
         assert restored.mode == "LA"
         assert restored.getpixel((9, 0))[1] == 0
         assert restored.getpixel((8, 0))[1] == 255
+
+
+def test_16_bits_with_a_transparent_color(gray_model):
+    image = Image.fromarray(np.zeros((4, 4), np.uint16))
+    image.info["transparency"] = 9
+    with pytest.raises(ValueError, match="of 16 bits must have no transparent colour. Convert it to RGBA first"):
+        restore(gray_model, image)
+
+
+@pytest.mark.parametrize("kind", ["u2", "f4"])
+def test_numbers_of_either_byte_order(gray_model, kind):
+    image = noise(9, 11) if kind == "f4" else (noise(9, 11) * 65535).astype("uint16")
+    restored = restore(gray_model, image.astype(f">{kind}"))
+    assert restored.dtype == np.dtype(f">{kind}")
+    np.testing.assert_array_equal(restored, restore(gray_model, image.astype(f"<{kind}")))
 
 
 @pytest.mark.parametrize("model", [None, "RED30"])

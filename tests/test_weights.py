@@ -172,6 +172,21 @@ def test_what_other_machines_left_is_removed_after_a_day(tmp_path):
     assert sorted(tmp_path.iterdir()) == [parts[0], tmp_path / "a.png"]
 
 
+def test_what_may_not_be_removed_is_left(tmp_path, monkeypatch):
+    part = tmp_path / ".part-1-0000-1.png"
+    part.touch()
+    os.utime(part, (0, 0))
+
+    def refuse(path, missing_ok=False):
+        if path == part:
+            raise PermissionError("another user's")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with weights.written_whole(tmp_path / "a.png") as path:
+        path.touch()
+    assert sorted(tmp_path.iterdir()) == [part, tmp_path / "a.png"]
+
+
 def test_containers_of_a_machine_and_machines_of_one_name_are_told_apart(tmp_path, monkeypatch):
     names = set()
     monkeypatch.setattr(weights, "BOOT", tmp_path / "boot")

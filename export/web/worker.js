@@ -21,7 +21,7 @@ onmessage = async ({ data: request }) => {
 async function restore({ task, scale, precision, accelerator, width, height, bytes }) {
   const photo = new Picture(width, height, bytes);
   const gray = photo.isGray();
-  const colors = gray && task === "denoise" ? ["gray"] : ["rgb", "luminance", "gray"];
+  const colors = task === "denoise" ? [gray ? "gray" : "rgb"] : ["rgb", "luminance", "gray"];
   const network = await load(await choose(task, colors, precision), accelerator);
   const larger = task === "super_resolution";
   const picture = larger ? new Enlarged(photo, scale) : photo;
@@ -46,7 +46,7 @@ async function choose(task, colors, precision) {
     const found = fitting.find((model) => model.color === color);
     if (found) return found;
   }
-  throw new Error(`There is no ${precision} network for ${task} here.`);
+  throw new Error("for such photos there is no network of this quality here. Choose the other quality.");
 }
 
 async function load(metadata, accelerator) {

@@ -26,14 +26,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 NETWORKS = {"RED30": (), "RED30 fast": (1,)}
 MEGAPIXELS = (0.04, 0.15, 0.6, 2.4, 10, 24, 100)
 DEAREST = {"RED30": 2.4, "RED30 fast": 100}  # megapixels that are still timed
-COLUMNS = ("network", "engine", "megapixels", "tile", "orientations", "threads", "seconds", "seconds per megapixel",
+COLUMNS = ("network", "megapixels", "tile", "orientations", "threads", "seconds", "seconds per megapixel",
            "of the peak", "peak MiB")  # fmt: skip
 PICTURES = 12  # of the folder, a megapixel each
 
 
 def rows(most):
     """Returns what to time, a dict for each row."""
-    usual = {"engine": "keras", "tile": "auto", "orientations": 1, "threads": os.cpu_count()}
+    usual = {"tile": "auto", "orientations": 1, "threads": os.cpu_count()}
     for network in NETWORKS:
         for megapixels in MEGAPIXELS:
             if megapixels <= min(most, DEAREST[network]):
@@ -42,7 +42,6 @@ def rows(most):
             yield {**usual, "network": network, "megapixels": 0.6, "tile": tile}
         yield {**usual, "network": network, "megapixels": 0.15, "orientations": 8}
         yield {**usual, "network": network, "megapixels": 0.6, "threads": 1}
-        yield {**usual, "network": network, "megapixels": 0.6, "engine": "litert"}
 
 
 def once(row):
@@ -52,20 +51,18 @@ def once(row):
 
     tf.config.threading.set_intra_op_parallelism_threads(row["threads"])
     from keras_rednet import RED30, restore
-    from keras_rednet.litert import to_litert
     from keras_rednet.model import size_multiple
 
     model = RED30(weights=None, downsample_at=NETWORKS[row["network"]])
     kernels = sum(np.prod(layer.kernel.shape) for layer in model.layers if "conv" in layer.name)
     arithmetic = 2 * kernels / size_multiple(model) ** 2  # for each pixel of the picture
-    network = to_litert(model, threads=row["threads"]) if row["engine"] == "litert" else model
     height = round((row["megapixels"] * 1e6 / 1.5) ** 0.5)
     picture = np.random.default_rng(0).integers(0, 256, (height, round(1.5 * height)), np.uint8)
     options = {"tile": row["tile"], "orientations": row["orientations"]}
-    restore(network, picture[:200, :300], **options)
+    restore(model, picture[:200, :300], **options)
     peak = _peak()
     start = time.perf_counter()
-    restore(network, picture, **options)
+    restore(model, picture, **options)
     seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     part = arithmetic * picture.size * row["orientations"] / seconds / max(peak, _peak())
@@ -140,7 +137,7 @@ def draw(table, path):
 
 
 def _usual(row):
-    usual = {"engine": "keras", "tile": "auto", "orientations": 1, "threads": os.cpu_count()}
+    usual = {"tile": "auto", "orientations": 1, "threads": os.cpu_count()}
     return usual.items() <= row.items()
 
 
