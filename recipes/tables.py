@@ -124,8 +124,7 @@ def _published_lines(task, images, levels):
     lines = []
     for method in dict.fromkeys(row["method"] for row in rows):
         cells = {row["level"]: (row["psnr"], row["ssim"]) for row in rows if row["method"] == method}
-        if 2 * len(cells) >= len(levels):
-            lines.append(_line(method, cells, levels))
+        lines.append(_line(method, cells, levels))
     return lines
 
 

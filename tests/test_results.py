@@ -89,6 +89,8 @@ def test_what_the_images_of_a_set_are(test_images):
         name: len(list(experiments.images(test_images, name, "gray"))) for name in ("CBSD68", "Set5", "Classic16")
     }
     assert counts == {"CBSD68": 68, "Set5": 5, "Classic16": 16}
+    pairs = zip(*(experiments.images(test_images, name, "gray") for name in ("CBSD68", "BSD68")), strict=True)
+    assert min(psnr(color, gray, data_range=1.0) for (_, color), (_, gray) in pairs) > 50
 
 
 @pytest.fixture
