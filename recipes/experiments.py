@@ -1,8 +1,8 @@
 """The experiments of Section 5 of the paper: which images are corrupted how, and how a restored one is scored.
 
 Test images lie in one folder: set5, set12, set14, bsd68, classic5 and live1, as the testsets of cszn/DnCNN on GitHub
-have them, bsds500 (train, val, test; BIDS/BSDS500 there), and some of denoise_ncsr12 and denoise_bm3d11 (the images that
-NCSR and BM3D come with, in ngcthuong/Image-Denoising-Benchmark). CBSD68 are those of bsds500/val that cbsd68.csv names
+have them, bsds500 (train, val, test; BIDS/BSDS500 there), and some of denoise_ncsr12 and denoise_bm3d11, images that
+NCSR and BM3D come with (ngcthuong/Image-Denoising-Benchmark). CBSD68 are those of bsds500/val that cbsd68.csv names
 beside BSD68's. BSD100 is bsds500/val; BSD200 is bsds500/test, at half size where Table 2 denoises it, which is inferred
 from the 160x240 pixels of Sec. 4.5. Which 14 images Tables 1 and 3 denoise is not known: Classic16 are the sixteen that
 others use, Set12's and four more.
