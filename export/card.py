@@ -28,7 +28,7 @@ def card(name, folder):
         f"RED{recipe['depth']} (Mao, Shen and Yang, arXiv 1606.08921) for {recipe['task'].replace('_', ' ')}, "
         f"level {recipe['level']}, {recipe['channels']} channel{'s' * (recipe['channels'] > 1)} ({recipe['color']}), "
         f"{record['parameters']:,} parameters, down-sampling at {recipe['downsample_at'] or 'no layer'}. "
-        "It takes and gives pixels from 0 (black) to 1 (white), int8 files from 0 to 255.\n",
+        "It takes and gives pixels from 0 (black) to 1 (white), int8 files for any size from 0 to 255.\n",
         f"Licence: {record['licence']}.\n",
         "## Training\n",
         f"{len(record['training_images'])} images of BSDS500 and T91, none of a test set; in the last run "

@@ -147,6 +147,22 @@ def test_litert_leaves_the_picture_that_is_there_when_it_cannot_write_another(tm
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"there")]
 
 
+def test_litert_leaves_a_file_that_has_the_name_of_its_temporary_one(tmp_path):
+    (tmp_path / "out.png.part").write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match="out.png.part"):
+        litert_restore.write_picture(np.zeros((8, 8), np.uint8), str(tmp_path / "out.png"))
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("out.png.part", b"mine")]
+
+
+def test_litert_names_a_tiff_without_a_size(tmp_path, monkeypatch):
+    export_tflite(REDNet(10, filters=4), tmp_path / "model.tflite")
+    (tmp_path / "photo.tif").write_bytes(b"II*\0" + bytes([8, 0, 0, 0, 0, 0]) + bytes(4))  # a directory of no entries
+    names = [str(tmp_path / name) for name in ("model.tflite", "photo.tif", "out.png")]
+    monkeypatch.setattr(sys, "argv", ["restore.py", *names])
+    with pytest.raises(SystemExit, match="restore.py: "):
+        litert_restore.main()
+
+
 def test_litert_names_a_damaged_picture(tmp_path):
     export_tflite(REDNet(10, filters=4), tmp_path / "model.tflite")
     file = io.BytesIO()
@@ -264,6 +280,12 @@ def test_the_c_program_names_what_it_cannot_take(c_program, photos, tmp_path):
         assert done.returncode == 1
         assert words in done.stderr
     assert not (tmp_path / "out.ppm").exists()
+    export_tflite(network(filters=4, channels=3), tmp_path / "color.tflite")
+    (tmp_path / "out.ppm.part").write_bytes(b"mine")
+    done = run_program(c_program, tmp_path / "color.tflite", photo, tmp_path / "out.ppm")
+    assert done.returncode == 1
+    assert "its .part is there already" in done.stderr
+    assert (tmp_path / "out.ppm.part").read_bytes() == b"mine"
     done = run_program(c_program, tmp_path / "any.tflite", photo, f"{tmp_path}/./photo.ppm")
     assert done.returncode == 1
     assert "give the restored picture another name" in done.stderr

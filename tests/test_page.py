@@ -150,9 +150,14 @@ def test_enlarges(tab, tmp_path, scale):
     assert_same(received[..., :3], upscale(MODELS["luminance"], photo, size), photo.repeat(scale, 0).repeat(scale, 1))
 
 
-def test_enlarges_what_is_transparent_without_a_dark_rim(tab, tmp_path):
+@pytest.mark.parametrize("kind", ["hidden", "faint"])
+def test_enlarges_what_is_transparent_without_a_rim(tab, tmp_path, kind):
     pixels = np.random.default_rng(0).integers(90, 160, (61, 75, 4), np.uint8)
     pixels[..., 3] = 255
+    if kind == "faint":
+        pixels[..., :3] = 20
+        pixels[:, 30] = 255, 255, 255, 28  # bicubic lobes of both nearly cancel
+        pixels[:, 31:] = 0
     pixels[20:40, 30:60] = 0  # what a canvas makes of hidden colours
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     tab.select_option("#task", "super_resolution")
@@ -160,7 +165,7 @@ def test_enlarges_what_is_transparent_without_a_dark_rim(tab, tmp_path):
     expected = upscale(MODELS["luminance"], pixels, (122, 150)).astype(float)
     np.testing.assert_allclose(received[..., 3], expected[..., 3], atol=1)
     shown = [image[..., :3] * image[..., 3:] / 255 for image in (received, expected)]  # a canvas keeps no more
-    np.testing.assert_allclose(*shown, atol=2)
+    np.testing.assert_allclose(*shown, atol=3)
 
 
 def test_of_two_pictures_the_later_one_is_restored_even_if_it_is_read_first(tab, tmp_path):

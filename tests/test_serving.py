@@ -131,6 +131,13 @@ def test_no_server():
             function([b""], server="localhost:9", timeout=5)
 
 
+def test_a_file_that_has_the_name_of_the_temporary_one_stays(tmp_path):
+    (tmp_path / "out.png.part").write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        client._write(tmp_path / "out.png", b"restored")
+    assert (tmp_path / "out.png.part").read_bytes() == b"mine"
+
+
 def test_an_interrupted_write_leaves_the_picture_that_is_there(tmp_path, monkeypatch):
     def interrupted(path, content):
         path.open("wb").close()

@@ -82,7 +82,7 @@ class Rednet(
         val count = (size - 2 * halo + step - 1) / step
         // Even starts keep a network of stride 2 on the grid of the whole photo. The last tile of an odd size is off it:
         // its pixels then differ by up to some gray levels from those of the whole photo, and are no worse.
-        val starts = List(count) { if (it == count - 1) size - side else it * (size - side) / (count - 1) / 2 * 2 }
+        val starts = List(count) { if (it == count - 1) size - side else (it * (size - side) / (count - 1) + 1) / 2 * 2 }
         return starts.mapIndexed { i, start ->
             Span(start, if (i == 0) 0 else start + halo, if (i == count - 1) size else starts[i + 1] + halo)
         }

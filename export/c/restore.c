@@ -78,12 +78,16 @@ static Picture read_picture(const char *path) {
 static void write_picture(const char *path, Picture picture) { /* whole, or the file that is there stays */
   char *part = malloc(strlen(path) + sizeof ".part");
   check(part != NULL, "no memory for a name");
-  FILE *file = fopen(strcat(strcpy(part, path), ".part"), "wb");
-  check(file != NULL, "cannot write the restored picture");
+  FILE *file = fopen(strcat(strcpy(part, path), ".part"), "wbx"); /* nothing that is there already */
+  check(file != NULL, "cannot write the restored picture, or its .part is there already");
   size_t size = (size_t)picture.width * picture.height * picture.channels;
   fprintf(file, "P%c\n%d %d\n255\n", picture.channels == 3 ? '6' : '5', picture.width, picture.height);
   int written = fwrite(picture.pixels, 1, size, file) == size;
-  written = !fclose(file) && written && !rename(part, path);
+  written = !fclose(file) && written;
+#ifdef _WIN32
+  if (written) remove(path); /* rename does not replace it there */
+#endif
+  written = written && !rename(part, path);
   if (!written) remove(part);
   check(written, "cannot write the restored picture");
   free(part);
@@ -103,6 +107,7 @@ static Network load(const char *path) {
   check(!LiteRtCreateModelFromFile(network.environment, path, &network.model), "not a TFLite file");
   check(!LiteRtGetModelMetadata(network.model, "keras_rednet", &content, &size), "not a file of keras_rednet");
   char *json = calloc(size + 1, 1);
+  check(json != NULL, "no memory for the metadata");
   memcpy(json, content, size);
   network.channels = find_number(json, "\"channels\": ");
   network.multiple = find_number(json, "\"size_multiple\": ");

@@ -14,6 +14,7 @@ import struct
 import sys
 import threading
 import zlib
+from pathlib import Path
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -35,7 +36,8 @@ FORMATS = {
     "WEBP": {"lossless": True},
 }
 BITS_PER_SAMPLE = 258  # a tag of TIFF
-DAMAGED = (SyntaxError, struct.error, zlib.error)  # what Pillow raises, beside OSError, for files that are damaged
+# What Pillow raises, beside OSError and ValueError, for files that are damaged.
+DAMAGED = (EOFError, LookupError, NotImplementedError, SyntaxError, TypeError, struct.error, zlib.error)
 TILE = 512  # pixels of each side, for files of any size
 
 
@@ -155,12 +157,13 @@ def write_picture(pixels, path):
     """Writes uint8 [h, w] or [h, w, 3] to a file, in the format that its name says, or leaves the one that is there."""
     name = format_of(path)
     part = f"{path}.part"
+    Path(part).touch(exist_ok=False)  # nothing that is there already
     try:
         Image.fromarray(pixels).save(part, format=name, **FORMATS[name])
         os.replace(part, path)
-    finally:
-        if os.path.exists(part):
-            os.remove(part)
+    except BaseException:
+        os.remove(part)
+        raise
 
 
 def _reflected(side, padded):

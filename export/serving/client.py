@@ -112,11 +112,13 @@ def _fields(message):
 def _write(path, content):
     """Writes a file whole, or leaves the one that is there."""
     part = path.with_name(f"{path.name}.part")
+    part.touch(exist_ok=False)  # nothing that is there already
     try:
         part.write_bytes(content)
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    except BaseException:
+        part.unlink()
+        raise
 
 
 def main(arguments=None):

@@ -37,7 +37,13 @@ export class Enlarged {
   constructor(picture, scale) {
     const [width, height] = [scale * picture.width, scale * picture.height];
     const [columns, rows] = [taps(picture.width, width), taps(picture.height, height)];
-    Object.assign(this, { picture, width, height, columns, rows });
+    let [darkest, lightest] = [255, 0];
+    for (const [i, value] of picture.bytes.entries()) {
+      if (i % 4 < 3 && value < darkest) darkest = value;
+      if (i % 4 < 3 && value > lightest) lightest = value;
+    }
+    const bounded = (value) => Math.min(Math.max(value, darkest / 255), lightest / 255);
+    Object.assign(this, { picture, width, height, columns, rows, bounded });
   }
 
   /** Puts a pixel as a picture does; values may lie somewhat beyond [0, 1]. */
@@ -65,6 +71,9 @@ export class Enlarged {
     values[i + 1] = (visible ? green : plainGreen) / total;
     values[i + 2] = (visible ? blue : plainBlue) / total;
     values[i + 3] = alpha;
+    if (visible && alpha <= 1 - VISIBLE) {
+      for (let c = 0; c < 3; c++) values[i + c] = this.bounded(values[i + c]); // little alpha makes large lobes
+    }
   }
 }
 
