@@ -26,7 +26,8 @@ from keras_rednet.weights import is_stray
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 BICUBIC = Image.Resampling.BICUBIC
 GRAIN_REACH = 3  # pixels, of the filter that makes grain soft
-MIXED_IMAGES = 64  # images whose patches are interleaved, so that a batch shows many
+MIXED_IMAGES = 64  # at most, whose patches are interleaved, so that a batch shows many
+SHARED = 8  # a divisor of how many they are: so many processes can share them evenly
 LARGEST = 10_000_000  # pixels of such an image; of a larger one a part is taken, or together they fill the memory
 
 
@@ -222,8 +223,8 @@ def training_patches(
             Gaussian of 0 to 1 pixels makes it. Enlarged photographs have lost the grain that other blurred
             backgrounds have.
         shard: pair (i, n): of every batch the part of process i of n, which decodes only its own images. Together the
-            parts are the batch of a single process, where n divides the number of images and `MIXED_IMAGES`; every
-            process gets as many batches as the others.
+            parts are the batch of a single process, where n divides the number of images and `SHARED`; every process
+            gets as many batches as the others.
 
     Returns:
         tf.data.Dataset of float32 pairs [batch_size / n, patch_size, patch_size, c].
@@ -267,30 +268,33 @@ def training_patches(
         order = order.enumerate().take(per_process * processes).shard(processes, process)
         return order.map(lambda i, record: (record, tf.random.fold_in(epoch_seed, tf.cast(i, tf.int32))))
 
-    def crops(image, image_seed):
+    def patches(image, image_seed):
         numbers = tf.data.Dataset.range(patches_per_image, output_type=tf.int32)
-        return numbers.map(lambda n: crop(image, tf.random.fold_in(image_seed, n)))
+        return numbers.map(lambda n: (image, tf.random.fold_in(image_seed, n)))
 
-    def crop(image, patch_seed):
+    def cut(image, patch_seed):
         crop_seed, orientation_seed, corruption_seed = tf.unstack(tf.random.split(patch_seed, 3))
         patch = tf.image.stateless_random_crop(image, [patch_size, patch_size, channels], crop_seed)
         patch = _with_contrast(patch, contrast_range, tf.random.fold_in(patch_seed, 3))
         patch = _with_grain(patch, grain_range, tf.random.fold_in(patch_seed, 4))
-        return _orient_randomly(patch, orientation_seed), corruption_seed
-
-    def corrupt(patch, corruption_seed):
-        clean = tf.cast(patch, tf.float32) / 255.0
+        clean = tf.cast(_orient_randomly(patch, orientation_seed), tf.float32) / 255.0
         return corruption(clean, corruption_seed), clean
 
     pairs = (
         tf.data.Dataset.range(1)
         .flat_map(epoch_of_records)
         .map(lambda record, image_seed: (read(record, image_seed), image_seed), num_parallel_calls=tf.data.AUTOTUNE)
-        .interleave(crops, cycle_length=max(1, min(per_process, MIXED_IMAGES // processes)), block_length=1)
+        .interleave(patches, cycle_length=_mixed(per_process * processes) // processes or 1, block_length=1)
         .apply(tf.data.experimental.assert_cardinality(per_process * patches_per_image))
-        .map(corrupt, num_parallel_calls=tf.data.AUTOTUNE)
+        .map(cut, num_parallel_calls=tf.data.AUTOTUNE)
     )
     return pairs.batch(batch_size // processes, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _mixed(count):
+    """Returns how many images are interleaved: in groups alike, lest the last steps of an epoch see a few only."""
+    groups = max(1, -(-count // MIXED_IMAGES))
+    return SHARED * -(-count // (groups * SHARED))
 
 
 def _check_range(name, pair, *, zero=False):

@@ -24,6 +24,7 @@ if keras.backend.backend() == "tensorflow":
     from tensorflow.errors import OpError
 
     FAILURES += (OpError,)  # memory that runs out, for instance
+DIRECTED = (("deblur", "motion"),)  # tasks and levels whose damage has a direction: a turned picture's is another
 NEEDED = ("task", "level", "depth", "channels", "filters", "downsample_at")  # to build the network of a record
 COLORS = {
     "super_resolution": "luminance",
@@ -60,11 +61,16 @@ class Restorer:
     """Restores picture files, one after the other.
 
     Raises:
-        ValueError: there are no such weights, or they are of another task.
+        ValueError: there are no such weights, or they are of another task; 8 orientations of what has a direction.
         RuntimeError: weights that should come with the package are missing or damaged.
     """
 
     def __init__(self, work):
+        if work.orientations > 1 and (work.task, work.level) in DIRECTED:
+            raise ValueError(
+                f"{work.level.capitalize()} blur has a direction, which turned pictures do not have: leave out "
+                f"--orientations. Received: orientations={work.orientations}."
+            )
         self.work = work
         self.networks = {}  # by channels and level, made when the first picture that needs it comes
         self.named = None

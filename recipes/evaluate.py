@@ -17,7 +17,7 @@ from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.metrics import SSIM_WINDOW
 from keras_rednet.model import TASK_CHANNELS
-from keras_rednet.photos import taken_level
+from keras_rednet.photos import DIRECTED, taken_level
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
 from recipes import contact, tables
@@ -46,7 +46,7 @@ def score(tasks, data, orientations=1, save=None, only=None, sets=None):
     shipped = weights.records()
     for task in tasks:
         path = tables.RESULTS / f"{task}.csv"
-        for experiment in (experiment for experiment in EXPERIMENTS if experiment.task == task):
+        for experiment in _scored(task, orientations):
             names = [name for name, record in shipped.items() if experiment.fits(record["network"])]
             names = [name for name in names if only is None or name in only]
             for name in (INPUT, *names) if orientations == 1 else names:
@@ -60,6 +60,12 @@ def score(tasks, data, orientations=1, save=None, only=None, sets=None):
                         tables.read(path), weights.records()
                     )  # others may have shipped and scored meanwhile
                     _write(path, [row for row in kept if _run(row) not in scored] + rows)
+
+
+def _scored(task, orientations):
+    """Returns the experiments of a task, with several orientations those whose damage has no direction."""
+    runs = [run for run in EXPERIMENTS if run.task == task]
+    return [run for run in runs if orientations == 1 or (task, run.network_level) not in DIRECTED]
 
 
 def _runs(rows):
@@ -187,7 +193,7 @@ def print_scores(task, folder, *, channels, orientations):
     """
     dataset.keep_tensorflow_off_gpus()
     channels = channels or TASK_CHANNELS[task]
-    experiments = [run for run in EXPERIMENTS if (run.task, run.channels) == (task, channels)]
+    experiments = [run for run in _scored(task, orientations) if run.channels == channels]
     if not experiments:
         raise ValueError(f"`channels` of {task} must be {TASK_CHANNELS[task]}. Received: channels={channels}.")
     protocols = [experiment.protocols[-1] for experiment in experiments]

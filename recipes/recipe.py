@@ -43,7 +43,7 @@ class Recipe:
             out most of the error that it makes too (recipes/distill.py). Or None. The loss must be `negative_psnr`.
         teacher_orientations: 1 to 8, over which it averages: more make it better, and each takes its time. None for 1.
         architecture: None for RED10, RED20 or RED30, or a dict of other arguments of `REDNet`, for ablations.
-        seed: of the initial weights, patches and corruptions.
+        seed: of the initial weights, and with `start_from` of patches and corruptions.
         validate_every: epochs between validations.
     """
 
@@ -100,7 +100,7 @@ class Recipe:
         Raises:
             ValueError: it is for another task or number of channels, or the loss is none that a teacher serves.
         """
-        recipe = _record(self.teacher)["recipe"]
+        recipe = record_of(self.teacher)["recipe"]
         expected, received = ((x["task"], x["channels"]) for x in (vars(self), recipe))
         if expected != received:
             raise ValueError(
@@ -112,7 +112,7 @@ class Recipe:
         return dataclasses.replace(self, **size, start_from=self.teacher, architecture=None).build()
 
     def _start(self, model):
-        record = _record(self.start_from)
+        record = record_of(self.start_from)
         depth, strides = record["recipe"]["depth"], tuple(record["downsample_at"])
         if strides != tuple(self.downsample_at):
             warnings.warn(
@@ -140,7 +140,8 @@ def _is_run(start_from):
     return str(start_from).endswith(".npz")
 
 
-def _record(start_from):
+def record_of(start_from):
+    """Returns the record of weights, named as in `start_from`."""
     return weights.read_record(start_from) if _is_run(start_from) else weights.record(start_from)
 
 

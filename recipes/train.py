@@ -34,6 +34,7 @@ from keras_rednet.geometry import ORIENTATIONS
 from keras_rednet.metrics import SSIM_WINDOW
 from recipes import deblock, deblur, denoise, distill, distribute, inpaint, super_resolution
 from recipes.bound import bound
+from recipes.recipe import record_of
 from recipes.revive import revive
 
 RECIPES = {
@@ -118,14 +119,17 @@ def train(recipe, training, validation, out):
     backup = Backup(out / "backup", first)
     if first:
         description = _described(out / "recipe.json", description, begun=backup.epoch > 0)
+    (seed,) = distribute.from_first([np.int32(_data_seed(recipe, description["recipe"]["start_from"]))])
     if backup.epoch:  # its weights are in the backup
         recipe = dataclasses.replace(recipe, start_from=None)
+    elif recipe.start_from:
+        _warn_of_seen(recipe, validation)
     keras.utils.set_random_seed(recipe.seed)
     with _computing_in("float32"):
         averaged = recipe.build()
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     images = training if isinstance(training, dataset.Images) else dataset.from_files(training)
-    patches = _patches(recipe, images, epoch, (process, processes))
+    patches = _patches(recipe, images, epoch, int(seed), (process, processes))
     steps = int(patches.cardinality())
     if not steps:
         raise ValueError(
@@ -133,7 +137,7 @@ def train(recipe, training, validation, out):
             "from each image, which are too few; raise --patches-per-image."
         )
     if recipe.start_from:
-        some = _patches(recipe, images, epoch, (0, 1)).take(-(-REVIVAL_PATCHES // recipe.batch_size))
+        some = _patches(recipe, images, epoch, int(seed), (0, 1)).take(-(-REVIVAL_PATCHES // recipe.batch_size))
         count = revive(averaged, np.concatenate([batch for batch, _ in some]), recipe.seed)
         print(f"redrew {count} dead feature maps", flush=True)
     with distribute.scope():
@@ -152,7 +156,23 @@ def train(recipe, training, validation, out):
     return averaged
 
 
-def _patches(recipe, images, epoch, shard):
+def _data_seed(recipe, start_from):
+    """Returns the seed of patches and corruptions: weights that are gone on from have seen those of their own run."""
+    return recipe.seed if start_from is None else zlib.crc32(f"{recipe.seed} {start_from}".encode()) & 0x7FFFFFFF
+
+
+def _warn_of_seen(recipe, validation):
+    """Warns of validation images on which the weights that a run begins with were trained."""
+    seen = record_of(recipe.start_from)["training_images"]
+    if both := sorted({path.name for path in validation} & set(seen)):
+        warnings.warn(
+            f"{recipe.start_from} was trained on images of this validation, whose scores will be too good: "
+            f"{', '.join(both[:5])}. With its own --data, none of them is.",
+            stacklevel=3,
+        )
+
+
+def _patches(recipe, images, epoch, seed, shard):
     devices = distribute.replicas()
     if recipe.batch_size % devices:
         raise ValueError(
@@ -170,7 +190,7 @@ def _patches(recipe, images, epoch, shard):
         contrast_range=recipe.contrast_range,
         grain_range=recipe.grain_range,
         epoch=epoch,
-        seed=recipe.seed,
+        seed=seed,
         shard=shard,
     )
 

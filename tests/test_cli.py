@@ -832,6 +832,17 @@ def test_missing_weights_are_named_before_any_work(photos, tmp_path, capsys, mon
     assert not list(tmp_path.iterdir())
 
 
+def test_what_has_a_direction_is_not_averaged_over_orientations(photos, tmp_path, capsys):
+    photo = str(photos / "photo0.png")
+    assert main(["deblur", photo, "-o", str(tmp_path / "a.png"), "--kernel", "motion", "--orientations", "8"]) == 2
+    assert "Motion blur has a direction, which turned pictures do not have" in capsys.readouterr().err
+    kinds = {(run.task, run.level) for run in EXPERIMENTS}
+    assert kinds - {(run.task, run.level) for task in evaluate.TASKS for run in evaluate._scored(task, 8)} == {
+        ("deblur", "motion")
+    }
+    assert kinds == {(run.task, run.level) for task in evaluate.TASKS for run in evaluate._scored(task, 1)}
+
+
 def test_a_shipped_file_that_is_missing_is_told_before_any_photo_is_opened(tmp_path, monkeypatch):
     (tmp_path / "weights.json").write_bytes((weights.PRETRAINED / "weights.json").read_bytes())
     monkeypatch.setattr(weights, "PRETRAINED", tmp_path)

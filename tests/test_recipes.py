@@ -370,6 +370,38 @@ def test_a_run_resumes_when_a_newer_version_of_its_start_has_been_shipped(photos
         train.train(recipe, *train.split([photos]), tmp_path)
 
 
+def test_a_run_that_goes_on_sees_other_patches(photos, tmp_path, monkeypatch):
+    seeds, name = [], "red10-fast-denoise-blind-gray"
+    patches = dataset.training_patches
+
+    def spy(*arguments, **options):
+        seeds.append(options["seed"])
+        return patches(*arguments, **options)
+
+    monkeypatch.setattr(dataset, "training_patches", spy)
+    fresh = dataclasses.replace(train.RECIPES[name].smoke(), filters=64, patches_per_image=2)
+    train.train(fresh, *train.split([photos]), tmp_path / "fresh")
+    for out in ("on", "on"):  # the second resumes
+        on = dataclasses.replace(fresh, start_from=str(tmp_path / "fresh" / "weights.npz"))
+        train.train(on, *train.split([photos]), tmp_path / out)
+    train.train(dataclasses.replace(fresh, start_from=name), *train.split([photos]), tmp_path / "shipped")
+    assert seeds[0] == fresh.seed
+    assert len(set(seeds[1:4])) == 1  # of the patches, of those that tell dead feature maps, and of the resumed run
+    assert len({seeds[0], seeds[1], seeds[-1]}) == 3
+
+
+def test_warns_where_the_start_was_trained_on_the_validation_images(photos, tmp_path):
+    recipe = dataclasses.replace(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), epochs=1)
+    training, validation = train.split([photos])
+    train.train(recipe, training, validation, tmp_path / "first")
+    on = dataclasses.replace(recipe, start_from=str(tmp_path / "first" / "weights.npz"))
+    with pytest.warns(UserWarning, match="weights.npz was trained on images of this validation, .*: photo1.png"):
+        train.train(on, validation * 2, training[:1], tmp_path / "other")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        train.train(on, training, validation, tmp_path / "same")
+
+
 def test_an_image_whose_name_is_no_text_validates(photos, tmp_path):
     training, validation = train.split([photos])
     strange = tmp_path / os.fsdecode(b"caf\xe9.png")

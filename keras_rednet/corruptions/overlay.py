@@ -26,7 +26,8 @@ class TextOverlay:
     The font is the one that Pillow carries, with smooth edges. A line stands every two font sizes.
 
     Args:
-        font_size_range: the smallest and the largest font size, integer pixels from 6 to 64; one is drawn per image.
+        font_size_range: the smallest and the largest font size, integer pixels from 6 to 64. Of 32 pages, each of one
+            size and the sizes as evenly spread as can be, one is drawn per image.
         pages: a number of at least 0, from which the pages of text are drawn. Test on others than you train on: those
             would not tell how a network does on words it never saw.
 
@@ -116,7 +117,8 @@ def _sample(bank, size, seed):
 
 @functools.lru_cache(maxsize=8)
 def _text_bank(smallest, largest, pages):
-    return np.stack([_text_page(smallest, largest, random) for random in _randoms(1, pages)])
+    sizes = np.linspace(smallest, largest, PAGES).round().astype(int)
+    return np.stack([_text_page(int(size), random) for size, random in zip(sizes, _randoms(1, pages), strict=True)])
 
 
 @functools.lru_cache(maxsize=8)
@@ -128,8 +130,7 @@ def _randoms(kind, pages):
     return [np.random.default_rng([kind, page] if pages == 0 else [kind, page, pages]) for page in range(PAGES)]
 
 
-def _text_page(smallest, largest, random):  # uint8 [PAGE, PAGE, 2]: cover and ink
-    size = int(random.integers(smallest, largest + 1))
+def _text_page(size, random):  # uint8 [PAGE, PAGE, 2]: cover and ink
     font = ImageFont.load_default(size)
     page = _Page()
     lines = max(1, round(PAGE / (2 * size)))
