@@ -95,7 +95,7 @@ def _parser():
     upscale = _add_restoring(commands, "upscale", "super_resolution", "enlarge pictures with sharp edges")
     size = upscale.add_mutually_exclusive_group(required=True)
     size.add_argument("--scale", type=_scale, metavar="NUMBER", help="how many times as wide and high, 1 to 8")
-    size.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="of the enlarged picture, in pixels")
+    size.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="of every picture, whatever its shape")
     _add_restoring(commands, "deblock", "deblock", "remove the blocks and ringing of JPEG")
     deblur = _add_restoring(commands, "deblur", "deblur", "undo a known blur")
     deblur.add_argument(
@@ -174,13 +174,23 @@ def _restore(options):
         from keras_rednet import photos
 
     jobs = photos.jobs(options.photos, options.output)
-    left = [job for job in jobs if not (options.resume and job[1].is_file())]
+    if options.resume:
+        _refuse_in_place(jobs)
+    left = [job for job in jobs if not (options.resume and os.path.isfile(job[1]))]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are there already", flush=True)
     failures = _restore_files(left, photos.Restorer(work(options)))
     if failures:
         print(f"rednet: {failures} of {len(left)} pictures failed, {len(left) - failures} done", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _refuse_in_place(jobs):
+    """Raises ValueError where a picture to restore would count as a restored one."""
+    sources = {os.path.realpath(source) for source, _ in jobs}
+    for _, target in jobs:
+        if os.path.realpath(target) in sources:
+            raise ValueError(f"{target} is itself among the pictures to restore: --resume needs another --output.")
 
 
 def _restore_files(jobs, restorer):

@@ -9,39 +9,66 @@ import zlib
 
 import numpy as np
 
-MAIN, CAMERA, PLACE = 0, 0x8769, 0x8825  # blocks: the camera's settings and the place, by the tags that point to them
-# What may be said of a picture itself: title, camera, resolution, program, times, artist, copyright, stars, and what
-# Windows adds. The other tags say how pixels were stored, in which a TIFF that is written would believe them.
+# Blocks: the camera's settings, the place, and which rules are followed (Adobe RGB is told so), by the tags that point
+# to them; the last one from the camera's settings.
+MAIN, CAMERA, PLACE, RULES = 0, 0x8769, 0x8825, 0xA005
+# What may be said of a picture itself: title, camera, resolution, program, times, artist, white and primary colours,
+# stars, copyright, and what Windows adds. The other tags say how pixels were stored, in which a TIFF that is written
+# would believe them.
 DESCRIPTIVE_TAGS = {
-    *(0x010D, 0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298),
+    *(0x010D, 0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x013E, 0x013F),
+    *(0x4746, 0x4749, 0x8298),
     *range(0x9C9B, 0x9CA0),
 }
-STALE_TAGS = {0xA002, 0xA003, 0xA005}  # of the settings: the old width, height, and place of a further block
+STALE_TAGS = {0xA002, 0xA003}  # of the settings: the old width and height
+HORIZONTAL, VERTICAL = 0x011A, 0x011B  # resolution
+POINTERS = ((MAIN, CAMERA), (CAMERA, RULES), (MAIN, PLACE))
 PREFIX = b"Exif\0\0"
-HEADER = b"II*\0" + struct.pack("<I", 8)  # of a little-endian TIFF structure whose first directory follows at once
+ORDER = b"II*\0"  # of a little-endian TIFF structure; behind it stands where its first directory is
+HEADER = 8  # bytes of both
+NOTE, FURTHEST = 0x927C, 2**14  # a maker's, which points to places that count from the header: it stays where it was
+COMMENT, UNICODE = 0x9286, b"UNICODE\0"  # whose letters are of two bytes in the structure's order
 BIG_TIFF = 43
 LONG = 4
 # What Pillow raises for files that are damaged, or of which it reads such fields.
 DAMAGED = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error, zlib.error)
 MOST_FIELDS, MOST_BYTES = 2**12, 2**26  # of a directory; damaged files may tell of more than memory holds
-BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # of a value, by type
+BIG_TYPES = {16: 8, 17: 8, 18: 8}  # of BIG_TIFF, which no other file may hold
+# Bytes of a value, by type.
+BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1} | BIG_TYPES
 WORDS = BYTES | {5: 4, 10: 4}  # fractions are pairs of numbers
 
 
-def read(image, file):
+def read(image, file, sideways=False):
     """Returns what a picture says of itself, as the bytes of an EXIF block, or None.
 
     Args:
         image: the picture, opened by Pillow.
         file: the binary file in which it is.
+        sideways: whether it has been turned so that its rows are columns now.
     """
+    whole = b""
     if image.format != "TIFF":
         data = image.info.get("exif") or _from_text(image.info.get("Raw profile type exif", ""))
-        file = io.BytesIO(data.removeprefix(PREFIX))
+        whole = data.removeprefix(PREFIX)
+        file = io.BytesIO(whole)
     fields = _read_fields(file)
     fields[MAIN] = {tag: field for tag, field in fields[MAIN].items() if tag in DESCRIPTIVE_TAGS}
     fields[CAMERA] = {tag: field for tag, field in fields[CAMERA].items() if tag not in STALE_TAGS}
-    return PREFIX + HEADER + _written(fields, len(HEADER)) if any(fields.values()) else None
+    if sideways and {HORIZONTAL, VERTICAL} <= fields[MAIN].keys():
+        fields[MAIN] |= {HORIZONTAL: fields[MAIN][VERTICAL], VERTICAL: fields[MAIN][HORIZONTAL]}
+    return PREFIX + _structure(fields, whole) if any(fields.values()) else None
+
+
+def _structure(fields, whole):
+    """Returns a TIFF structure of fields; a maker's note stands where it does in the `whole` old one."""
+    _, _, note = fields[CAMERA].get(NOTE, (0, 0, b""))
+    at = whole.find(note)
+    if len(note) <= 4 or not HEADER <= at <= FURTHEST:
+        return ORDER + struct.pack("<I", HEADER) + _written(fields, HEADER)
+    start = at + len(note) + (at + len(note)) % 2
+    before = (ORDER + struct.pack("<I", start)).ljust(at, b"\0") + note
+    return before.ljust(start, b"\0") + _written(fields, start, note_at=at)
 
 
 def add_to_tiff(path, exif):
@@ -66,7 +93,7 @@ def _from_text(profile):
 
 def _read_fields(file):
     """Reads a TIFF structure, of either order of bytes; what lies outside it or is of no known type is left out."""
-    fields = {MAIN: {}, CAMERA: {}, PLACE: {}}
+    fields = {MAIN: {}, CAMERA: {}, PLACE: {}, RULES: {}}
     order = {b"II": "<", b"MM": ">"}.get(_bytes(file, 0, 2))
     if order is None:
         return fields
@@ -75,11 +102,14 @@ def _read_fields(file):
     else:
         first, layout = _bytes(file, 4, 4), f"{order}HHI4s"
     fields[MAIN] = _read_directory(file, _number(first, order), layout)
-    for block in (CAMERA, PLACE):
-        if block in fields[MAIN]:
-            _, _, place = fields[MAIN].pop(block)
+    for outer, block in POINTERS:
+        if block in fields[outer]:
+            _, _, place = fields[outer].pop(block)
             fields[block] = _read_directory(file, _number(place, "<"), layout)
-    return fields
+    return {
+        block: {tag: field for tag, field in directory.items() if field[0] not in BIG_TYPES}
+        for block, directory in fields.items()
+    }
 
 
 def _read_directory(file, offset, layout):
@@ -92,7 +122,10 @@ def _read_directory(file, offset, layout):
         if 0 < size <= left and tag not in fields:
             data = place[:size] if size <= len(place) else _bytes(file, _number(place, order), size)
             if data:
-                fields[tag] = kind, number, _little_endian(data, kind, order)
+                data = _little_endian(data, kind, order)
+                if tag == COMMENT and order == ">" and data.startswith(UNICODE):
+                    data = UNICODE + _little_endian(data.removeprefix(UNICODE)[: len(data) // 2 * 2 - 8], 3, order)
+                fields[tag] = kind, number, data
                 left -= size
     return fields
 
@@ -113,23 +146,29 @@ def _little_endian(data, kind, order):
     return np.frombuffer(data, f"{order}u{WORDS[kind]}").astype(f"<u{WORDS[kind]}").tobytes()
 
 
-def _written(fields, start):
+def _written(fields, start, note_at=None):
     """Returns a TIFF structure's directories, to stand at `start`, with the values that they point to."""
-    blocks = [block for block in (CAMERA, PLACE) if fields[block]]
-    main = fields[MAIN] | {block: (LONG, 1, bytes(4)) for block in blocks}
-    content, place = b"", start + len(_directory(main, start))
-    for block in blocks:
-        main[block] = LONG, 1, struct.pack("<I", place + len(content))
-        content += _directory(fields[block], place + len(content))
-    return _directory(main, start) + content
+    fields = {block: dict(directory) for block, directory in fields.items()}
+    for outer, block in reversed(POINTERS):  # the inner ones first
+        if fields[block]:
+            fields[outer][block] = LONG, 1, bytes(4)
+    blocks = [(outer, block) for outer, block in POINTERS if block in fields[outer]]
+    place = start + len(_directory(fields[MAIN], start, note_at))
+    for outer, block in blocks:  # each ends where the next one begins
+        fields[outer][block] = LONG, 1, struct.pack("<I", place)
+        place += len(_directory(fields[block], place, note_at))
+    starts = {MAIN: start} | {block: _number(fields[outer][block][2], "<") for outer, block in blocks}
+    return b"".join(_directory(fields[block], place, note_at) for block, place in starts.items())
 
 
-def _directory(fields, start):
+def _directory(fields, start, note_at):
     values, place = b"", start + 2 + 12 * len(fields) + 4
     entries = struct.pack("<H", len(fields))
     for tag, (kind, count, data) in sorted(fields.items()):
         if len(data) <= 4:
             where = data.ljust(4, b"\0")
+        elif tag == NOTE and note_at:
+            where = struct.pack("<I", note_at)
         else:
             where = struct.pack("<I", place + len(values))
             values += data + bytes(len(data) % 2)

@@ -44,6 +44,7 @@ class Work:
         scale, size: for super-resolution, how many times as wide and high, or (height, width) in pixels.
         tile, orientations: as `restore` takes them.
         overwrite: whether to replace pictures that are there already.
+        resume: whether those are done.
     """
 
     task: str
@@ -55,6 +56,11 @@ class Work:
     tile: object = "auto"
     orientations: int = 1
     overwrite: bool = False
+    resume: bool = False
+
+
+class ThereAlreadyError(ValueError):
+    """A restored picture that has been there before."""
 
 
 class Restorer:
@@ -97,7 +103,8 @@ class Restorer:
 
         Args:
             jobs: list of (source, target) paths.
-            report: called for each, in order, as report(source, target, seconds, None or one of FAILURES).
+            report: called for each, in order, as report(source, target, seconds, None or one of FAILURES). With
+                `Work.resume` nothing is wrong with one that somebody else has restored meanwhile.
         """
 
         def finish(job, restored, error, seconds):
@@ -107,7 +114,7 @@ class Restorer:
                     write_picture(job[1], restored)
                 except FAILURES as failure:
                     error = failure
-            report(*job, seconds, error)
+            report(*job, seconds, None if isinstance(error, ThereAlreadyError) and self.work.resume else error)
 
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
             last = None
@@ -128,7 +135,7 @@ class Restorer:
             raise ValueError(f"{source}: {'a folder that cannot be read' if source.is_dir() else 'not a file'}.")
         self._refuse_to_overwrite(target)
         picture = read_picture(source)
-        check_format(target, picture.image)  # before the work, not after it
+        check_format(target, picture.image, self._size(picture.image))  # before the work, not after it
         target.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(target.parent, os.W_OK):
             raise PermissionError(f"{target.parent} cannot be written to: choose another folder.")
@@ -136,7 +143,8 @@ class Restorer:
 
     def _refuse_to_overwrite(self, target):
         if target.is_file() and not self.work.overwrite:
-            raise ValueError(f"{target} is there already: add --overwrite to replace it, or --resume to leave it.")
+            words = f"{target} is there already: add --overwrite to replace it, or --resume to leave it."
+            raise ThereAlreadyError(words)
 
     def _restored(self, picture):
         image, work = picture.image, self.work
@@ -146,9 +154,13 @@ class Restorer:
             return dataclasses.replace(
                 picture, image=restore(network, image, color=COLORS.get(work.task, "channels"), **how)
             )
+        return dataclasses.replace(picture, image=upscale(network, image, self._size(image), **how))
+
+    def _size(self, image):
+        """Returns (height, width) of what an image becomes."""
         height, width = image.shape[:2] if hasattr(image, "shape") else image.size[::-1]
-        size = work.size or (round(work.scale * height), round(work.scale * width))
-        return dataclasses.replace(picture, image=upscale(network, image, size, **how))
+        scale = self.work.scale or 1
+        return self.work.size or (round(scale * height), round(scale * width))
 
     def _network(self, channels, lossy):
         work, level = self.work, self.work.level
@@ -292,5 +304,10 @@ def _pictures(folder, output):
     files = [Path(parent) / name for parent, _, names in walk for name in names]
     pictures = [path for path in files if path.suffix.lower() in SAVE_OPTIONS and not weights.is_stray(path)]
     found = unreadable + pictures
-    inside = output.resolve().is_relative_to(folder.resolve()) and output.resolve() != folder.resolve()
-    return sorted(path for path in found if not (inside and path.resolve().is_relative_to(output.resolve())))
+    top, inner = _real(folder), _real(output)
+    inside = inner.is_relative_to(top) and inner != top
+    return sorted(path for path in found if not (inside and _real(path).is_relative_to(inner)))
+
+
+def _real(path):
+    return Path(os.path.realpath(path))  # Path.resolve raises where a link leads to itself

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from keras_rednet import exif
 from keras_rednet.color import OTHER_SPACES, inverts_16_bits
@@ -36,9 +36,15 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # that turn a picture upright, by its orientation
 LOSSY_TIFFS = ("jpeg", "tiff_jpeg", "webp")  # compressions, as Pillow calls them
-RESOLUTION, BITS_PER_SAMPLE = 0x011A, 0x0102  # tags of TIFF
+RESOLUTION, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC = 0x011A, 0x0102, 0x0103, 0x0106  # tags of TIFF
+SAMPLES_PER_PIXEL, PLANAR, COLOR_MAP, SUBSAMPLING = 0x0115, 0x011C, 0x0140, 0x0212
+UNCOMPRESSED, PALETTE, YCBCR = 1, 3, 6  # values of COMPRESSION and of PHOTOMETRIC
 INCH = 0.0254  # metres
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_COLORS = (b"cICP", b"mDCV", b"cLLI", b"gAMA", b"cHRM", b"sRGB")  # chunks that say what its numbers mean
+PNG_SETTINGS = ("dpi", "transparency", "icc_profile", "compression", "exif")  # of Pillow: texts may be called so
+PngImagePlugin.MAX_TEXT_CHUNK = 2**26  # of Pillow, for ICC profiles, too: printers' have more than its megabyte
+MOST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Picture:
         exif, icc_profile: the file's, bytes or None.
         dpi: the file's (horizontal, vertical) dots per inch, or None.
         lossy: whether it was in a JPEG or lossy WebP file, or so in a TIFF: its noise is no longer white.
+        colors: chunks of a PNG file that say what its numbers mean, (type, data) pairs.
     """
 
     image: object
@@ -57,6 +64,7 @@ class Picture:
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
     lossy: bool = False
+    colors: tuple = ()
 
 
 class UnkeptError(ValueError):
@@ -72,14 +80,21 @@ def read_picture(path):
     """
     try:
         with Path(path).open("rb") as raw, Image.open(raw) as file:  # of a path, Pillow maps sideways TIFFs askew
-            depth16 = _is_16_bit_color(file, path)
+            _check_tiff(file)
+            depth, color_type = _png_depth(path) if file.format == "PNG" else (None, None)
+            depth16 = depth == 16 and color_type in (2, 6)  # RGB or RGBA
+            if depth == 16 and color_type == 4:
+                raise UnkeptError("16-bit gray with transparency would lose its depth; save it as 16-bit RGBA")
+            _forget_texts(file)
             if file.mode == "F":
                 _check_values(*file.getextrema())
             if (depth16 or file.mode.startswith("I")) and "transparency" in file.info:
                 raise UnkeptError("16 bits with a transparent colour; save it as 16-bit RGBA")
-            file.load()
-            described = exif.read(file, raw)
-            orientation = file.getexif().get(ORIENTATION, 1)
+            turn = _orientation(file)
+            file.load()  # which turns a TIFF
+            _forget_texts(file)
+            described = exif.read(file, raw, sideways=turn >= 5)
+            orientation = _orientation(file)
             image = file.transpose(TURNS[orientation]) if orientation in TURNS else file.copy()
             image.info.pop("exif", None)  # it tells the orientation that the file had
             profile = file.info.get("icc_profile") if file.mode not in OTHER_SPACES else None
@@ -88,6 +103,10 @@ def read_picture(path):
             inverted = inverts_16_bits(file)
             unknown = file.format == "TIFF" and RESOLUTION not in file.tag_v2  # Pillow then says 1
             dpi = None if unknown else _dpi(file.info.get("dpi", ()))
+            dpi = dpi[::-1] if dpi and turn >= 5 else dpi
+            if depth in (2, 4) and color_type == 0 and "transparency" in file.info:
+                image.info["transparency"] *= 255 // (2**depth - 1)  # as Pillow does with the pixels
+            colors = _png_colors(raw) if file.format == "PNG" else ()
             several = getattr(file, "n_frames", 1) > 1 and file.format != "MPO"  # phones' MPO: a JPEG and more
     except UnkeptError as error:
         raise ValueError(f"{path}: {error}.") from None
@@ -107,7 +126,41 @@ def read_picture(path):
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     elif inverted:  # Pillow inverts 8 bits only
         image = Image.fromarray(65535 - np.asarray(image))
-    return Picture(image, described, profile, dpi, lossy)
+    return Picture(image, described, profile, dpi, lossy, colors)
+
+
+def _orientation(file):
+    try:
+        orientation = file.getexif().get(ORIENTATION, 1)
+    except DAMAGED:
+        return 1
+    return orientation if orientation in TURNS else 1
+
+
+def _forget_texts(file):
+    """Removes what texts of a PNG file have put among Pillow's settings."""
+    for key in PNG_SETTINGS:
+        if file.format == "PNG" and isinstance(file.info.get(key), str):
+            del file.info[key]
+
+
+def _png_depth(path):
+    with Path(path).open("rb") as raw:
+        return raw.read(26)[24:26]  # of IHDR: bits of a sample, kind of colour
+
+
+def _png_colors(raw):
+    raw.seek(len(PNG_SIGNATURE))
+    found = {}
+    while len(header := raw.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", header)
+        if kind == b"IDAT":
+            break
+        if kind in PNG_COLORS and length <= 64:
+            found[kind] = raw.read(length)
+            length = 0
+        raw.seek(length + 4, 1)
+    return tuple(found.items())
 
 
 def _check_values(lowest, highest):
@@ -131,10 +184,12 @@ def write_picture(path, picture):
         options |= {"lossless": True, "exact": True}
     metadata = {"exif": picture.exif, "icc_profile": picture.icc_profile, "dpi": picture.dpi}
     metadata = {key: value for key, value in metadata.items() if value}
+    if options["format"] == "PNG":
+        metadata["pnginfo"] = _png_info(picture)
     described = metadata.pop("exif", None) if options["format"] == "TIFF" else None  # in which Pillow would change it
     with written_whole(path) as temporary:
         if isinstance(picture.image, np.ndarray):
-            temporary.write_bytes(_encode_png16(picture.image, metadata))
+            temporary.write_bytes(_encode_png16(picture.image, metadata, picture.colors))
             return
         try:
             picture.image.save(temporary, **options, **metadata)
@@ -144,13 +199,20 @@ def write_picture(path, picture):
             raise ValueError(f"{path}: could not be written as {options['format']}. {error}") from error
 
 
+def _png_info(picture):
+    info = PngImagePlugin.PngInfo()
+    for kind, data in picture.colors:
+        info.add(kind, data)
+    return info
+
+
 def _dpi(dpi):
     """Returns the dots per inch that Pillow found, or None where not all formats hold them."""
     return tuple(map(float, dpi)) if len(dpi) == 2 and all(0 < value < 65535 for value in dpi) else None
 
 
-def check_format(path, image):
-    """Raises ValueError unless the path's suffix names a format that holds all of a picture's image."""
+def check_format(path, image, size=(1, 1)):
+    """Raises ValueError unless the path's suffix names a format that holds an image's kind, and (height, width)."""
     suffix = Path(path).suffix.lower()
     if suffix not in SAVE_OPTIONS:
         raise ValueError(f"{path}: the name must end in one of {', '.join(SAVE_OPTIONS)}.")
@@ -161,11 +223,13 @@ def check_format(path, image):
         kind, formats = "16-bit gray", ("PNG", "TIFF")
     elif image.mode == "F":
         kind, formats = "floating-point values", ("TIFF",)
-    elif image.mode in ("LA", "RGBA"):
+    elif image.mode in ("LA", "RGBA", "PA", "La", "RGBa"):
         kind, formats = "transparency", ("PNG", "TIFF", "WEBP")
+    elif max(size) > MOST_SIDE.get(file_format, max(size)):
+        kind, formats = f"more than {MOST_SIDE[file_format]} pixels a side", ("PNG", "TIFF")
     else:
         return
-    if file_format not in formats:
+    if file_format not in formats or max(size) > MOST_SIDE.get(file_format, max(size)):
         raise ValueError(f"{path}: {file_format} cannot hold {kind}; choose {' or '.join(formats)}.")
 
 
@@ -179,21 +243,27 @@ def _is_lossless_webp(raw):
     return False
 
 
-def _is_16_bit_color(file, path):
-    if file.format == "PNG":
-        with Path(path).open("rb") as raw:
-            header = raw.read(26)
-        depth, color_type = header[24:26]  # of IHDR
-        if depth == 16 and color_type == 4:
-            raise UnkeptError("16-bit gray with transparency would lose its depth; save it as 16-bit RGBA")
-        return depth == 16 and color_type in (2, 6)  # RGB or RGBA
-    if file.format == "TIFF":
-        bits = file.tag_v2.get(BITS_PER_SAMPLE, (8,))
-        if len(bits) >= 3 and max(bits) > 8:
-            raise UnkeptError("16-bit colour TIFF would lose its depth; save it as 16-bit PNG")
-        if 8 < max(bits) < 16:  # Pillow leaves them dark: white is not 65535
-            raise UnkeptError(f"a TIFF of {max(bits)} bits; save it with 16")
-    return False
+def _check_tiff(file):
+    """Raises an error for TIFF files that Pillow would not read as they are."""
+    if file.format != "TIFF":
+        return
+    tags = file.tag_v2
+    bits, samples = max(tags.get(BITS_PER_SAMPLE, (1,))), tags.get(SAMPLES_PER_PIXEL, 1)
+    compressed = tags.get(COMPRESSION, UNCOMPRESSED) != UNCOMPRESSED
+    kind = tags.get(PHOTOMETRIC)
+    if samples >= 3 and bits > 8:
+        raise UnkeptError("16-bit colour TIFF would lose its depth; save it as 16-bit PNG")
+    if 8 < bits < 16:  # Pillow leaves them dark: white is not 65535
+        raise UnkeptError(f"a TIFF of {bits} bits; save it with 16")
+    for misread, what in (
+        (kind == YCBCR and not compressed and tags.get(SUBSAMPLING, (2, 2)) != (1, 1), "uncompressed YCbCr"),
+        (kind == PALETTE and max(tags.get(COLOR_MAP, (256,))) < 256, "a palette of 8 bits"),
+        (file.mode == "F" and kind == 0, "floating-point values whose white is 0"),
+        (compressed and file.mode[0] in "FI" and tags.prefix == b"MM", "compressed numbers of big-endian order"),
+        (samples == 2 and tags.get(PLANAR) == 2, "transparency in a plane of its own"),
+    ):
+        if misread:
+            raise UnkeptError(f"a TIFF with {what}, which Pillow misreads; save it in another way")
 
 
 def _upright(pixels, orientation):
@@ -225,7 +295,7 @@ def _decode_png16(path):
         raise ValueError(f"{path}: damaged. {error.message}") from None
 
 
-def _encode_png16(pixels, metadata):
+def _encode_png16(pixels, metadata, colors):
     tf = _tensorflow()
     encoded = tf.io.encode_png(pixels).numpy()
     header_end = len(PNG_SIGNATURE) + 25  # IHDR: length, type, 13 bytes, checksum
@@ -234,6 +304,8 @@ def _encode_png16(pixels, metadata):
         chunks += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata["icc_profile"]))
     if "dpi" in metadata:
         chunks += _chunk(b"pHYs", struct.pack(">IIB", *(round(dpi / INCH) for dpi in metadata["dpi"]), 1))
+    for kind, data in colors:
+        chunks += _chunk(kind, data)
     if "exif" in metadata:
         chunks += _chunk(b"eXIf", metadata["exif"].removeprefix(exif.PREFIX))
     return encoded[:header_end] + chunks + encoded[header_end:]

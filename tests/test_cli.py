@@ -832,6 +832,34 @@ def test_missing_weights_are_named_before_any_work(photos, tmp_path, capsys, mon
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_resume_takes_what_another_command_restores_meanwhile_for_done(denoise, photos, tmp_path, resume):
+    (tmp_path / "a.png").write_bytes(b"theirs")
+    reports = []
+    restorer = Restorer(Work("denoise", resume=resume))
+    restorer.restore_files([(photos / "photo0.png", tmp_path / "a.png")], lambda *report: reports.append(report[3]))
+    assert [error is None for error in reports] == [resume]
+    assert (tmp_path / "a.png").read_bytes() == b"theirs"
+
+
+def test_resume_in_place_is_refused(denoise, photos, tmp_path, capsys):
+    shutil.copy(photos / "photo0.png", tmp_path / "a.png")
+    assert denoise(tmp_path, "-o", tmp_path, "--resume") == 2
+    assert "a.png is itself among the pictures to restore: --resume needs another" in capsys.readouterr().err
+
+
+def test_a_target_whose_name_is_too_long_does_not_end_a_resumed_command(denoise, photos, tmp_path, capsys):
+    assert denoise(photos / "photo0.png", "-o", tmp_path / ("y" * 300) / "a.png", "--resume") == 1
+    assert "1 of 1 pictures failed" in capsys.readouterr().err
+
+
+def test_a_link_to_itself_beside_an_output_inside_the_folder(denoise, photos, tmp_path, capsys):
+    shutil.copy(photos / "photo0.png", tmp_path / "a.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    assert denoise(tmp_path, "-o", tmp_path / "out") == 1
+    assert (tmp_path / "out" / "a.png").exists()
+
+
 def test_what_has_a_direction_is_not_averaged_over_orientations(photos, tmp_path, capsys):
     photo = str(photos / "photo0.png")
     assert main(["deblur", photo, "-o", str(tmp_path / "a.png"), "--kernel", "motion", "--orientations", "8"]) == 2

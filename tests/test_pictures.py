@@ -1,5 +1,6 @@
 import dataclasses
 import struct
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from keras_rednet import RED10, restore
 from keras_rednet.dataset import read_image
 from keras_rednet.exif import read as read_exif
-from keras_rednet.pictures import ORIENTATION, Picture, _chunk, _dpi, read_picture, write_picture
+from keras_rednet.pictures import ORIENTATION, Picture, _chunk, _dpi, check_format, read_picture, write_picture
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -59,7 +60,7 @@ def test_letters_outside_ascii_and_the_types_of_fields_are_kept(tmp_path, source
     marked = "x" * len(WORDS.encode())
     block = exif(tag33432=marked)
     settings = block.get_ifd(0x8769)
-    settings[0xA430], settings[0x9286], settings[0x9204] = marked, b"UNICODE\0" + b"a note", -1.5
+    settings[0xA430], settings[0x9286], settings[0x9204] = marked, b"ASCII\0\0\0" + b"a note", -1.5
     data = block.tobytes().replace(marked.encode(), WORDS.encode())
     undefined = struct.pack(">HHI", 0x9286, 7, 14)
     data = data.replace(struct.pack(">HHI", 0x9286, 1, 14), undefined)
@@ -69,7 +70,7 @@ def test_letters_outside_ascii_and_the_types_of_fields_are_kept(tmp_path, source
     kept = Image.open(tmp_path / f"b{suffix}").getexif()
     settings = kept.get_ifd(0x8769)
     assert [text.encode("latin-1").decode() for text in (kept[0x8298], settings[0xA430])] == [WORDS, WORDS]
-    assert settings[0x9286] == b"UNICODE\0a note"
+    assert settings[0x9286] == b"ASCII\0\0\0a note"
     assert settings[0x9204] == -1.5
     assert struct.pack("<HHI", 0x9286, 7, 14) in (tmp_path / f"b{suffix}").read_bytes()
 
@@ -296,6 +297,156 @@ def test_refuses_a_truncated_picture(tmp_path, suffix):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match=f"a{suffix}: (not a picture|damaged)"):
         read_picture(path)
+
+
+def structure(order, directories):
+    """Returns an EXIF block: {name: (offset, [(tag, kind, count, four bytes)]) or (offset, bytes)}, the first at 8."""
+    block = bytearray((b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)).ljust(600, b"\0")
+    for offset, content in directories:
+        if not isinstance(content, bytes):
+            entries = b"".join(struct.pack(f"{order}HHI4s", *entry) for entry in content)
+            content = struct.pack(f"{order}H", len(content)) + entries + bytes(4)
+        block[offset : offset + len(content)] = content
+    return b"Exif\0\0" + bytes(block)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_what_exif_says_by_places_and_orders_of_bytes_is_kept(tmp_path, order):
+    def place(offset):
+        return struct.pack(f"{order}I", offset)
+
+    comment = b"UNICODE\0" + "\u6771\u4eac".encode("utf-16-le" if order == "<" else "utf-16-be")
+    note = b"maker" + place(320) + b"a lens"  # which points into itself, from the start of the block
+    camera = [(0x927C, 7, len(note), place(311)), (0x9286, 7, len(comment), place(200)), (0xA005, 4, 1, place(100))]
+    rules = [(1, 2, 4, b"R03\0")]
+    white = (0x013E, 5, 2, place(240))
+    main = [white, (0x8769, 4, 1, place(60))]
+    values = struct.pack(f"{order}4I", 313, 1000, 329, 1000)
+    block = structure(order, [(8, main), (60, camera), (100, rules), (200, comment), (240, values), (311, note)])
+    Image.fromarray(pixels(8, 16, 3)).save(tmp_path / "a.jpg", exif=block)
+    for suffix in (".jpg", ".png", ".webp", ".tif"):
+        write_picture(tmp_path / f"b{suffix}", read_picture(tmp_path / "a.jpg"))
+        file = Image.open(tmp_path / f"b{suffix}")
+        kept = file.getexif()
+        assert kept.get_ifd(0x8769)[0x9286] == b"UNICODE\0" + "\u6771\u4eac".encode("utf-16-le")
+        assert [float(value) for value in kept[0x013E]] == [0.313, 0.329]
+        assert kept.get_ifd(0xA005)[1] in ("R03", "R03\0")
+        assert kept.get_ifd(0x8769)[0x927C] == note
+        if suffix != ".tif":
+            assert file.info["exif"].removeprefix(b"Exif\0\0")[311:].startswith(note)
+
+
+def test_exif_of_a_big_tiff_is_kept(tmp_path):
+    Image.fromarray(pixels(8, 16, 3)).save(tmp_path / "a.tif", exif=exif().tobytes(), big_tiff=True)
+    content = (tmp_path / "a.tif").read_bytes()
+    pointers = [struct.pack("<HH", 0x8769, kind) for kind in (4, 18)]  # of 4 bytes, as Pillow does, and of 8
+    assert pointers[0] in content
+    (tmp_path / "a.tif").write_bytes(content.replace(*pointers))
+    write_picture(tmp_path / "b.tif", read_picture(tmp_path / "a.tif"))
+    assert Image.open(tmp_path / "b.tif").getexif().get_ifd(0x8769)[0x829D] == 2.5
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+def test_the_resolution_turns_with_the_picture(tmp_path, suffix, orientation):
+    block = Image.Exif()
+    block[ORIENTATION], block[0x011A], block[0x011B] = orientation, 200.0, 100.0
+    Image.fromarray(pixels(8, 16, 3)).save(tmp_path / f"a{suffix}", exif=block, dpi=(200, 100))
+    write_picture(tmp_path / f"b{suffix}", read_picture(tmp_path / f"a{suffix}"))
+    written = Image.open(tmp_path / f"b{suffix}")
+    expected = (100, 200) if orientation > 4 else (200, 100)
+    assert written.size == ((8, 16) if orientation > 4 else (16, 8))
+    assert written.info["dpi"] == pytest.approx(expected, rel=1e-3)
+    assert (written.getexif()[0x011A], written.getexif()[0x011B]) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("block", [bytes(40), b"II*\0\xff\xff\xff\xff" + bytes(20)], ids=["zeros", "no directory"])
+def test_exif_that_is_none_does_not_refuse_a_picture(tmp_path, suffix, block):
+    stored = pixels(8, 16, 3)
+    Image.fromarray(stored).save(tmp_path / f"a{suffix}", exif=b"Exif\0\0" + block, dpi=(72, 72), lossless=True)
+    assert read_picture(tmp_path / f"a{suffix}").image.size == (16, 8)
+
+
+GAMMA = {b"gAMA": struct.pack(">I", 100000), b"cICP": bytes([9, 16, 0, 1])}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_what_a_png_says_of_its_colors_is_kept(tmp_path, dtype):
+    encoded = tf.io.encode_png(pixels(8, 16, 3, dtype=dtype)).numpy()
+    chunks = b"".join(_chunk(kind, data) for kind, data in GAMMA.items())
+    (tmp_path / "a.png").write_bytes(encoded[:33] + chunks + encoded[33:])
+    picture = read_picture(tmp_path / "a.png")
+    write_picture(tmp_path / "b.png", picture)
+    assert dict(read_picture(tmp_path / "b.png").colors) == GAMMA
+    content = (tmp_path / "b.png").read_bytes()
+    assert max(content.index(kind) for kind in GAMMA) < content.index(b"IDAT")
+    write_picture(tmp_path / "b.tif", dataclasses.replace(picture, image=Image.new("RGB", (4, 4))))  # which holds none
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_the_transparent_gray_of_a_png_of_few_bits(tmp_path, depth):
+    most = 2**depth - 1
+    line = bytes([0]) + most.to_bytes(depth, "big")  # eight pixels, of which the last one is white
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", 8, 1, depth, 0, 0, 0, 0), b"tRNS": struct.pack(">H", most)}
+    chunks |= {b"IDAT": zlib.compress(line), b"IEND": b""}
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks.items())
+    (tmp_path / "a.png").write_bytes(content)
+    image = read_picture(tmp_path / "a.png").image
+    assert np.asarray(image)[0, :, -1].tolist() == [255] * 7 + [0]
+
+
+def test_a_profile_of_some_megabytes_is_kept_in_a_png(tmp_path):
+    profile = np.random.default_rng(0).bytes(1_500_000)
+    write_picture(tmp_path / "a.png", Picture(Image.new("RGB", (8, 8)), icc_profile=profile))
+    assert read_picture(tmp_path / "a.png").icc_profile == profile
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_texts_of_a_png_do_not_pass_for_settings(tmp_path, compressed):
+    info = PngImagePlugin.PngInfo()
+    for key in ("dpi", "transparency", "icc_profile", "compression", "exif"):
+        info.add_text(key, "jpeg", zip=compressed)
+    stored = pixels(8, 16, 3)
+    Image.fromarray(stored).save(tmp_path / "a.png", pnginfo=info)
+    picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_array_equal(np.asarray(picture.image), stored)
+    assert (picture.lossy, picture.icc_profile, picture.dpi, picture.exif) == (False, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "words"),
+    [
+        (np.zeros((8, 8), "float32"), {"photometric": "miniswhite"}, "floating-point values whose white is 0"),
+        (np.zeros((8, 8), "float32"), {"byteorder": ">", "compression": "zlib"}, "compressed numbers of big-endian"),
+        (np.zeros((8, 8), "uint16"), {"byteorder": ">", "compression": "zlib"}, "compressed numbers of big-endian"),
+        (
+            np.zeros((2, 8, 8), "uint8"),
+            {"photometric": "minisblack", "planarconfig": "separate", "compression": "zlib", "extrasamples": [2]},
+            "transparency in a plane of its own",
+        ),
+        (
+            np.zeros((8, 8), "uint8"),
+            {"photometric": "palette", "colormap": np.full((3, 256), 255, "uint16")},
+            "a palette of 8 bits",
+        ),
+    ],
+)
+def test_tiffs_that_pillow_misreads_are_refused(tmp_path, image, options, words):
+    tifffile.imwrite(tmp_path / "a.tif", image, **options)
+    with pytest.raises(ValueError, match=f"a.tif: a TIFF with {words}.*, which Pillow misreads; save it in another"):
+        read_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [("a.webp", (16384, 8), "WEBP cannot hold more than 16383 pixels a side"), ("a.jpg", (8, 65501), "JPEG cannot")],
+)
+def test_sides_that_a_format_cannot_have(name, size, words):
+    check_format(name, Image.new("RGB", (8, 8)), tuple(side - 1 for side in size))
+    with pytest.raises(ValueError, match=f"{name}: {words}.*; choose PNG or TIFF"):
+        check_format(name, Image.new("RGB", (8, 8)), size)
+    check_format("a.png", Image.new("RGB", (8, 8)), size)
 
 
 def test_refuses_a_truncated_16_bit_png(tmp_path):
