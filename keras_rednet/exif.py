@@ -71,6 +71,13 @@ def _structure(fields, whole):
     return before.ljust(start, b"\0") + _written(fields, start, note_at=at)
 
 
+def without_note(exif):
+    """Returns an EXIF block without the maker's note, which is all that may be too long for a JPEG."""
+    fields = _read_fields(io.BytesIO(exif.removeprefix(PREFIX)))
+    fields[CAMERA].pop(NOTE, None)
+    return PREFIX + _structure(fields, b"")
+
+
 def add_to_tiff(path, exif):
     """Adds an EXIF block's fields to a TIFF file, little-endian as Pillow writes it; those that are there stay."""
     with open(path, "r+b") as file:

@@ -45,6 +45,7 @@ PNG_COLORS = (b"cICP", b"mDCV", b"cLLI", b"gAMA", b"cHRM", b"sRGB")  # chunks th
 PNG_SETTINGS = ("dpi", "transparency", "icc_profile", "compression", "exif")  # of Pillow: texts may be called so
 PngImagePlugin.MAX_TEXT_CHUNK = 2**26  # of Pillow, for ICC profiles, too: printers' have more than its megabyte
 MOST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels
+JPEG_EXIF = 65533  # bytes that a JPEG holds of it; cameras spread more over several parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +187,8 @@ def write_picture(path, picture):
     metadata = {key: value for key, value in metadata.items() if value}
     if options["format"] == "PNG":
         metadata["pnginfo"] = _png_info(picture)
+    if options["format"] == "JPEG" and len(metadata.get("exif", b"")) > JPEG_EXIF:
+        metadata["exif"] = exif.without_note(picture.exif)
     described = metadata.pop("exif", None) if options["format"] == "TIFF" else None  # in which Pillow would change it
     with written_whole(path) as temporary:
         if isinstance(picture.image, np.ndarray):

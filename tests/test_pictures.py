@@ -336,6 +336,17 @@ def test_what_exif_says_by_places_and_orders_of_bytes_is_kept(tmp_path, order):
             assert file.info["exif"].removeprefix(b"Exif\0\0")[311:].startswith(note)
 
 
+def test_exif_that_is_too_long_for_a_jpeg_loses_the_makers_note(tmp_path):
+    block = exif()
+    block.get_ifd(0x8769)[0x927C] = bytes(70_000)
+    picture = Picture(Image.new("RGB", (8, 8)), block.tobytes())
+    for suffix, kept in ((".jpg", False), (".png", True)):
+        write_picture(tmp_path / f"a{suffix}", picture)
+        settings = Image.open(tmp_path / f"a{suffix}").getexif().get_ifd(0x8769)
+        assert settings[0x829D] == 2.5
+        assert (0x927C in settings) == kept
+
+
 def test_exif_of_a_big_tiff_is_kept(tmp_path):
     Image.fromarray(pixels(8, 16, 3)).save(tmp_path / "a.tif", exif=exif().tobytes(), big_tiff=True)
     content = (tmp_path / "a.tif").read_bytes()
