@@ -175,7 +175,7 @@ def _restore(options):
 
     jobs = photos.jobs(options.photos, options.output)
     if options.resume:
-        _refuse_in_place(jobs)
+        photos.refuse_in_place(jobs)
     left = [job for job in jobs if not (options.resume and os.path.isfile(job[1]))]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are there already", flush=True)
@@ -183,14 +183,6 @@ def _restore(options):
     if failures:
         print(f"rednet: {failures} of {len(left)} pictures failed, {len(left) - failures} done", file=sys.stderr)
     return 1 if failures else 0
-
-
-def _refuse_in_place(jobs):
-    """Raises ValueError where a picture to restore would count as a restored one."""
-    sources = {os.path.realpath(source) for source, _ in jobs}
-    for _, target in jobs:
-        if os.path.realpath(target) in sources:
-            raise ValueError(f"{target} is itself among the pictures to restore: --resume needs another --output.")
 
 
 def _restore_files(jobs, restorer):

@@ -28,6 +28,7 @@ BICUBIC = Image.Resampling.BICUBIC
 GRAIN_REACH = 3  # pixels, of the filter that makes grain soft
 MIXED_IMAGES = 64  # at most, whose patches are interleaved, so that a batch shows many
 SHARED = 8  # a divisor of how many they are: so many processes can share them evenly
+ENOUGH = 0.75  # of them, in an epoch's last group of images
 LARGEST = 10_000_000  # pixels of such an image; of a larger one a part is taken, or together they fill the memory
 
 
@@ -292,9 +293,15 @@ def training_patches(
 
 
 def _mixed(count):
-    """Returns how many images are interleaved: in groups alike, lest the last steps of an epoch see a few only."""
-    groups = max(1, -(-count // MIXED_IMAGES))
-    return SHARED * -(-count // (groups * SHARED))
+    """Returns how many images are interleaved: many, but so that the last steps of an epoch do not see a few only."""
+
+    def merit(mixed):
+        last = (count - 1) % mixed + 1  # images of the last group
+        return min(last / mixed, ENOUGH), mixed
+
+    if count <= MIXED_IMAGES // 2:
+        return -(-count // SHARED) * SHARED
+    return max(range(MIXED_IMAGES // 2, MIXED_IMAGES + 1, SHARED), key=merit)
 
 
 def _check_range(name, pair, *, zero=False):

@@ -71,11 +71,14 @@ def _structure(fields, whole):
     return before.ljust(start, b"\0") + _written(fields, start, note_at=at)
 
 
-def without_note(exif):
-    """Returns an EXIF block without the maker's note, which is all that may be too long for a JPEG."""
+def shortened(exif, most):
+    """Returns an EXIF block of at most so many bytes, for which its longest values are left out."""
     fields = _read_fields(io.BytesIO(exif.removeprefix(PREFIX)))
-    fields[CAMERA].pop(NOTE, None)
-    return PREFIX + _structure(fields, b"")
+    while len(exif) > most and any(fields.values()):
+        _, block, tag = max((len(data), block, tag) for block in fields for tag, (_, _, data) in fields[block].items())
+        del fields[block][tag]
+        exif = PREFIX + _structure(fields, b"")
+    return exif
 
 
 def add_to_tiff(path, exif):
@@ -123,7 +126,7 @@ def _read_directory(file, offset, layout):
     order, length = layout[0], struct.calcsize(layout)
     count = _number(_bytes(file, offset, 2 if length == 12 else 8), order)
     entries = _bytes(file, offset + (2 if length == 12 else 8), length * min(count, MOST_FIELDS))
-    fields, left = {}, MOST_BYTES
+    fields, left = {}, min(MOST_BYTES, file.seek(0, io.SEEK_END))
     for tag, kind, number, place in struct.iter_unpack(layout, entries):
         size = number * BYTES.get(kind, 0)
         if 0 < size <= left and tag not in fields:
@@ -131,7 +134,7 @@ def _read_directory(file, offset, layout):
             if data:
                 data = _little_endian(data, kind, order)
                 if tag == COMMENT and order == ">" and data.startswith(UNICODE):
-                    data = UNICODE + _little_endian(data.removeprefix(UNICODE)[: len(data) // 2 * 2 - 8], 3, order)
+                    data = UNICODE + _little_endian(data[8 : len(data) // 2 * 2], 3, order) + data[len(data) // 2 * 2 :]
                 fields[tag] = kind, number, data
                 left -= size
     return fields
@@ -159,25 +162,36 @@ def _written(fields, start, note_at=None):
     for outer, block in reversed(POINTERS):  # the inner ones first
         if fields[block]:
             fields[outer][block] = LONG, 1, bytes(4)
-    blocks = [(outer, block) for outer, block in POINTERS if block in fields[outer]]
-    place = start + len(_directory(fields[MAIN], start, note_at))
-    for outer, block in blocks:  # each ends where the next one begins
-        fields[outer][block] = LONG, 1, struct.pack("<I", place)
-        place += len(_directory(fields[block], place, note_at))
-    starts = {MAIN: start} | {block: _number(fields[outer][block][2], "<") for outer, block in blocks}
-    return b"".join(_directory(fields[block], place, note_at) for block, place in starts.items())
+    place = start + _length(fields[MAIN], note_at)
+    for outer, block in POINTERS:  # each begins where the last one ends
+        if block in fields[outer]:
+            fields[outer][block] = LONG, 1, struct.pack("<I", place)
+            place += _length(fields[block], note_at)
+    parts, place = [_directory(fields[MAIN], start, note_at)], start + _length(fields[MAIN], note_at)
+    for block in (block for outer, block in POINTERS if block in fields[outer]):
+        parts.append(_directory(fields[block], place, note_at))
+        place += len(parts[-1])
+    return b"".join(parts)
+
+
+def _length(fields, note_at):
+    """Returns how many bytes a directory has, with the values that it points to."""
+    return 2 + 12 * len(fields) + 4 + sum(len(data) + len(data) % 2 for data in _outside(fields, note_at).values())
+
+
+def _outside(fields, note_at):
+    """Returns the values that stand behind a directory, by their tags, in order."""
+    values = {tag: data for tag, (_, _, data) in sorted(fields.items()) if len(data) > 4}
+    return {tag: data for tag, data in values.items() if not (tag == NOTE and note_at)}
 
 
 def _directory(fields, start, note_at):
-    values, place = b"", start + 2 + 12 * len(fields) + 4
-    entries = struct.pack("<H", len(fields))
+    outside, place, places = _outside(fields, note_at), start + 2 + 12 * len(fields) + 4, {NOTE: note_at}
+    for tag, data in outside.items():
+        places[tag] = place
+        place += len(data) + len(data) % 2
+    parts = [struct.pack("<H", len(fields))]
     for tag, (kind, count, data) in sorted(fields.items()):
-        if len(data) <= 4:
-            where = data.ljust(4, b"\0")
-        elif tag == NOTE and note_at:
-            where = struct.pack("<I", note_at)
-        else:
-            where = struct.pack("<I", place + len(values))
-            values += data + bytes(len(data) % 2)
-        entries += struct.pack("<HHI4s", tag, kind, count, where)
-    return entries + bytes(4) + values
+        where = data.ljust(4, b"\0") if len(data) <= 4 else struct.pack("<I", places[tag])
+        parts.append(struct.pack("<HHI4s", tag, kind, count, where))
+    return b"".join([*parts, bytes(4), *(data + bytes(len(data) % 2) for data in outside.values())])

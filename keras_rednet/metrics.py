@@ -86,6 +86,9 @@ class SSIM(keras.metrics.MeanMetricWrapper):
         self.data_range = float(data_range)
 
     def _per_image(self, clean, restored):  # [n, h, w, c] -> [n]
+        sides = [side for side in clean.shape[1:3] if side is not None]
+        if min(sides, default=SSIM_WINDOW) < SSIM_WINDOW:
+            raise ValueError(f"SSIM needs at least {SSIM_WINDOW}x{SSIM_WINDOW} pixels. Received: {clean.shape[1:3]}.")
         clean, restored = (ops.cast(x, "float32") / self.data_range for x in (clean, restored))
         return ops.mean(_ssim_map(clean, restored), axis=(1, 2, 3))
 

@@ -282,6 +282,15 @@ def refuse_doubles(jobs):
             )
 
 
+def refuse_in_place(jobs):
+    """Raises ValueError where a picture to restore would count as one that has been restored."""
+    folder = functools.cache(os.path.realpath)  # of millions of pictures there are few
+    sources = {(folder(source.parent), source.name) for source, _ in jobs}
+    for _, target in jobs:
+        if (folder(target.parent), target.name) in sources:
+            raise ValueError(f"{target} is itself among the pictures to restore: choose another --output.")
+
+
 @functools.cache
 def _ignores_case(folder):
     """Tells whether names that differ in their case are one where a folder is, or will be made."""

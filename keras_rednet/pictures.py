@@ -41,9 +41,11 @@ SAMPLES_PER_PIXEL, PLANAR, COLOR_MAP, SUBSAMPLING = 0x0115, 0x011C, 0x0140, 0x02
 UNCOMPRESSED, PALETTE, YCBCR = 1, 3, 6  # values of COMPRESSION and of PHOTOMETRIC
 INCH = 0.0254  # metres
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_HEADER = len(PNG_SIGNATURE) + 25  # bytes, with IHDR: length, type, 13 bytes, checksum
 PNG_COLORS = (b"cICP", b"mDCV", b"cLLI", b"gAMA", b"cHRM", b"sRGB")  # chunks that say what its numbers mean
-PNG_SETTINGS = ("dpi", "transparency", "icc_profile", "compression", "exif")  # of Pillow: texts may be called so
-PngImagePlugin.MAX_TEXT_CHUNK = 2**26  # of Pillow, for ICC profiles, too: printers' have more than its megabyte
+# Settings of Pillow: texts may be called so.
+PNG_SETTINGS = ("compression", "dpi", "exif", "icc_profile", "interlace", "transparency")
+LONGEST_PROFILE = 2**26  # bytes; printers' have more than the megabyte that Pillow takes from a PNG
 MOST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels
 JPEG_EXIF = 65533  # bytes that a JPEG holds of it; cameras spread more over several parts
 
@@ -79,23 +81,25 @@ def read_picture(path):
         ValueError: not a picture, a damaged one, or one that could not be kept at its depth.
         OSError: the file cannot be read.
     """
+    PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, LONGEST_PROFILE)
     try:
         with Path(path).open("rb") as raw, Image.open(raw) as file:  # of a path, Pillow maps sideways TIFFs askew
             _check_tiff(file)
-            depth, color_type = _png_depth(path) if file.format == "PNG" else (None, None)
+            stored = _orientation(file) if file.format == "TIFF" else 1  # which loading turns; of others it would load
+            depth, color_type, interlaced = _png_header(path) if file.format == "PNG" else (None, None, False)
             depth16 = depth == 16 and color_type in (2, 6)  # RGB or RGBA
             if depth == 16 and color_type == 4:
                 raise UnkeptError("16-bit gray with transparency would lose its depth; save it as 16-bit RGBA")
-            _forget_texts(file)
+            _forget_texts(file, interlaced)
             if file.mode == "F":
                 _check_values(*file.getextrema())
             if (depth16 or file.mode.startswith("I")) and "transparency" in file.info:
                 raise UnkeptError("16 bits with a transparent colour; save it as 16-bit RGBA")
-            turn = _orientation(file)
-            file.load()  # which turns a TIFF
-            _forget_texts(file)
-            described = exif.read(file, raw, sideways=turn >= 5)
+            file.load()
+            _forget_texts(file, interlaced)
             orientation = _orientation(file)
+            sideways = max(stored, orientation) >= 5
+            described = exif.read(file, raw, sideways)
             image = file.transpose(TURNS[orientation]) if orientation in TURNS else file.copy()
             image.info.pop("exif", None)  # it tells the orientation that the file had
             profile = file.info.get("icc_profile") if file.mode not in OTHER_SPACES else None
@@ -104,7 +108,7 @@ def read_picture(path):
             inverted = inverts_16_bits(file)
             unknown = file.format == "TIFF" and RESOLUTION not in file.tag_v2  # Pillow then says 1
             dpi = None if unknown else _dpi(file.info.get("dpi", ()))
-            dpi = dpi[::-1] if dpi and turn >= 5 else dpi
+            dpi = dpi[::-1] if dpi and sideways else dpi
             if depth in (2, 4) and color_type == 0 and "transparency" in file.info:
                 image.info["transparency"] *= 255 // (2**depth - 1)  # as Pillow does with the pixels
             colors = _png_colors(raw) if file.format == "PNG" else ()
@@ -138,16 +142,20 @@ def _orientation(file):
     return orientation if orientation in TURNS else 1
 
 
-def _forget_texts(file):
+def _forget_texts(file, interlaced):
     """Removes what texts of a PNG file have put among Pillow's settings."""
     for key in PNG_SETTINGS:
         if file.format == "PNG" and isinstance(file.info.get(key), str):
             del file.info[key]
+            if key == "interlace" and interlaced:
+                file.info[key] = 1
 
 
-def _png_depth(path):
+def _png_header(path):
+    """Returns what IHDR says: bits of a sample, kind of colour, whether it is interlaced."""
     with Path(path).open("rb") as raw:
-        return raw.read(26)[24:26]  # of IHDR: bits of a sample, kind of colour
+        depth, color_type, *_, interlaced = raw.read(29)[24:]
+    return depth, color_type, bool(interlaced)
 
 
 def _png_colors(raw):
@@ -185,28 +193,29 @@ def write_picture(path, picture):
         options |= {"lossless": True, "exact": True}
     metadata = {"exif": picture.exif, "icc_profile": picture.icc_profile, "dpi": picture.dpi}
     metadata = {key: value for key, value in metadata.items() if value}
-    if options["format"] == "PNG":
-        metadata["pnginfo"] = _png_info(picture)
-    if options["format"] == "JPEG" and len(metadata.get("exif", b"")) > JPEG_EXIF:
-        metadata["exif"] = exif.without_note(picture.exif)
+    if options["format"] == "JPEG" and picture.exif:
+        metadata["exif"] = exif.shortened(picture.exif, JPEG_EXIF)
     described = metadata.pop("exif", None) if options["format"] == "TIFF" else None  # in which Pillow would change it
     with written_whole(path) as temporary:
         if isinstance(picture.image, np.ndarray):
-            temporary.write_bytes(_encode_png16(picture.image, metadata, picture.colors))
+            temporary.write_bytes(_encode_png16(picture.image, metadata))
+            _add_colors(temporary, picture.colors)
             return
         try:
             picture.image.save(temporary, **options, **metadata)
             if described:
                 exif.add_to_tiff(temporary, described)
+            if options["format"] == "PNG":
+                _add_colors(temporary, picture.colors)
         except (RuntimeError, SyntaxError, ValueError, struct.error) as error:
             raise ValueError(f"{path}: could not be written as {options['format']}. {error}") from error
 
 
-def _png_info(picture):
-    info = PngImagePlugin.PngInfo()
-    for kind, data in picture.colors:
-        info.add(kind, data)
-    return info
+def _add_colors(path, colors):
+    """Puts chunks into a PNG file, behind its header; Pillow writes only some of these."""
+    content = path.read_bytes()
+    chunks = b"".join(_chunk(kind, data) for kind, data in colors)
+    path.write_bytes(content[:PNG_HEADER] + chunks + content[PNG_HEADER:])
 
 
 def _dpi(dpi):
@@ -228,11 +237,11 @@ def check_format(path, image, size=(1, 1)):
         kind, formats = "floating-point values", ("TIFF",)
     elif image.mode in ("LA", "RGBA", "PA", "La", "RGBa"):
         kind, formats = "transparency", ("PNG", "TIFF", "WEBP")
-    elif max(size) > MOST_SIDE.get(file_format, max(size)):
-        kind, formats = f"more than {MOST_SIDE[file_format]} pixels a side", ("PNG", "TIFF")
     else:
-        return
-    if file_format not in formats or max(size) > MOST_SIDE.get(file_format, max(size)):
+        kind, formats = "", (file_format,)
+    if max(size) > (most := MOST_SIDE.get(file_format, max(size))):
+        kind, formats = f"more than {most} pixels a side", ("PNG", "TIFF")
+    if file_format not in formats:
         raise ValueError(f"{path}: {file_format} cannot hold {kind}; choose {' or '.join(formats)}.")
 
 
@@ -262,7 +271,7 @@ def _check_tiff(file):
         (kind == YCBCR and not compressed and tags.get(SUBSAMPLING, (2, 2)) != (1, 1), "uncompressed YCbCr"),
         (kind == PALETTE and max(tags.get(COLOR_MAP, (256,))) < 256, "a palette of 8 bits"),
         (file.mode == "F" and kind == 0, "floating-point values whose white is 0"),
-        (compressed and file.mode[0] in "FI" and tags.prefix == b"MM", "compressed numbers of big-endian order"),
+        (compressed and file.mode in ("F", "I") and tags.prefix == b"MM", "compressed numbers of big-endian order"),
         (samples == 2 and tags.get(PLANAR) == 2, "transparency in a plane of its own"),
     ):
         if misread:
@@ -298,20 +307,17 @@ def _decode_png16(path):
         raise ValueError(f"{path}: damaged. {error.message}") from None
 
 
-def _encode_png16(pixels, metadata, colors):
+def _encode_png16(pixels, metadata):
     tf = _tensorflow()
     encoded = tf.io.encode_png(pixels).numpy()
-    header_end = len(PNG_SIGNATURE) + 25  # IHDR: length, type, 13 bytes, checksum
     chunks = b""
     if "icc_profile" in metadata:
         chunks += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata["icc_profile"]))
     if "dpi" in metadata:
         chunks += _chunk(b"pHYs", struct.pack(">IIB", *(round(dpi / INCH) for dpi in metadata["dpi"]), 1))
-    for kind, data in colors:
-        chunks += _chunk(kind, data)
     if "exif" in metadata:
         chunks += _chunk(b"eXIf", metadata["exif"].removeprefix(exif.PREFIX))
-    return encoded[:header_end] + chunks + encoded[header_end:]
+    return encoded[:PNG_HEADER] + chunks + encoded[PNG_HEADER:]
 
 
 def _chunk(kind, data):

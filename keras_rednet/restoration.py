@@ -126,8 +126,8 @@ def _upscaled(network, pixels, size, tile, orientations):
     enlarged, count = np.empty((*size, pixels.shape[2]), pixels.dtype), _colors(pixels)
     has_alpha = count < pixels.shape[2]
     if has_alpha:
-        shown = _to_float(pixels[..., :count])
-        weighted, darkest, lightest = shown * _to_float(pixels[..., count:]), shown.min(), shown.max()
+        weighted = _to_float(pixels[..., :count]) * _to_float(pixels[..., count:])
+        darkest, lightest = (_to_float(extreme(pixels[..., :count])) for extreme in (np.min, np.max))
     for (rows, columns), keep, target in _tiles(network, size, tile):
         values = resize(pixels, size, rows, columns) / _white(pixels.dtype)
         values, alpha = values[..., :count], values[..., count:]

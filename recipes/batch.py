@@ -144,11 +144,7 @@ def list_jobs(paths, output):
     if not jobs:
         raise ValueError("no pictures in the manifests.")
     photos.refuse_doubles(jobs)
-    folder = functools.cache(os.path.realpath)  # of millions of pictures there are few
-    sources = {(folder(source.parent), source.name) for source, _ in jobs}
-    for _, target in jobs:
-        if (folder(target.parent), target.name) in sources:
-            raise ValueError(f"{target} is itself among the pictures to restore: choose another --output.")
+    photos.refuse_in_place(jobs)
     return jobs
 
 

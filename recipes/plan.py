@@ -7,6 +7,7 @@ import csv
 import statistics
 from pathlib import Path
 
+from keras_rednet.restoration import WINDOW_VALUES
 from recipes.tables import write_section
 
 ROOT = Path(__file__).parent.parent
@@ -16,7 +17,7 @@ CORES, GIGABITS = 64, 25  # of a machine, and of its network
 DAYS = 30
 INFERENCE_THREADS = 2  # of the machine on which inference.csv was measured
 LARGE = 2.4  # megapixels, enough for many tiles
-WINDOW, HALO = 560, 30  # pixels: what `restore` gives RED30 at a time, and how much of that on each side is lost
+WINDOW, HALO = round((WINDOW_VALUES / 64) ** 0.5), 30  # pixels that RED30 takes at a time, and loses on each side
 PATCH = 96**2 / 1e6  # megapixels of a patch of training-h200.csv: gray RED30's v3, mixed_bfloat16, batches of 64, JAX
 
 

@@ -118,8 +118,8 @@ def train(recipe, training, validation, out):
         out.mkdir(parents=True, exist_ok=True)
     backup = Backup(out / "backup", first)
     if first:
-        description = _described(out / "recipe.json", description, begun=backup.epoch > 0)
-    (seed,) = distribute.from_first([np.int32(_data_seed(recipe, description["recipe"]["start_from"]))])
+        description = _described(out / "recipe.json", description, recipe, begun=backup.epoch > 0)
+    (seed,) = distribute.from_first([np.int32(description.get("patch_seed", 0))])
     if backup.epoch:  # its weights are in the backup
         recipe = dataclasses.replace(recipe, start_from=None)
     elif recipe.start_from:
@@ -156,9 +156,12 @@ def train(recipe, training, validation, out):
     return averaged
 
 
-def _data_seed(recipe, start_from):
+def _patch_seed(recipe):
     """Returns the seed of patches and corruptions: weights that are gone on from have seen those of their own run."""
-    return recipe.seed if start_from is None else zlib.crc32(f"{recipe.seed} {start_from}".encode()) & 0x7FFFFFFF
+    if recipe.start_from is None:
+        return recipe.seed
+    start = _origin(recipe.start_from, of_these_bytes=True)
+    return zlib.crc32(f"{recipe.seed} {start}".encode()) & 0x7FFFFFFF
 
 
 def _warn_of_seen(recipe, validation):
@@ -219,9 +222,6 @@ class Backup(keras.callbacks.Callback):
         self.folder, self.first = folder, first
         epoch = 0
         if first:
-            folder.mkdir(exist_ok=True)
-            for part in folder.glob(".part-*"):  # of a run that was killed while it wrote
-                part.unlink()
             epoch = max((int(path.name.split(".")[0]) for path in folder.glob("[0-9]*.npz")), default=0)
         self.epoch = int(distribute.from_first([np.int32(epoch)])[0])
 
@@ -230,6 +230,10 @@ class Backup(keras.callbacks.Callback):
         trained.optimizer.build(trained.trainable_variables)
         self.variables = [*model.variables, *trained.optimizer.variables]
         values = [keras.ops.convert_to_numpy(variable) for variable in self.variables]
+        if self.first:
+            self.folder.mkdir(exist_ok=True)
+            for part in self.folder.glob(".part-*"):  # of a run that was killed while it wrote
+                part.unlink()
         if self.first and self.epoch:
             with np.load(self._path(self.epoch)) as arrays:
                 values = [arrays[str(i)] for i in range(len(values))]
@@ -491,8 +495,9 @@ def _check_same_everywhere(description):
         )
 
 
-def _described(path, description, begun):
+def _described(path, description, recipe, begun):
     """Writes a run's description, with the commits of all its parts, and returns it; refuses to mix two runs."""
+    before = {}
     if path.exists():
         before = json.loads(path.read_text())
         start, now = (run["recipe"]["start_from"] for run in (before, description))
@@ -507,6 +512,8 @@ def _described(path, description, begun):
                 )
         commits = dict.fromkeys([*before["commit"].split(", "), description["commit"]])
         description = description | {"commit": ", ".join(commits)}
+    seed = before.get("patch_seed", recipe.seed) if begun else _patch_seed(recipe)
+    description = description | {"patch_seed": seed}
     with weights.written_whole(path) as file:
         file.write_text(json.dumps(description, indent=1))
     return description

@@ -845,7 +845,7 @@ def test_resume_takes_what_another_command_restores_meanwhile_for_done(denoise, 
 def test_resume_in_place_is_refused(denoise, photos, tmp_path, capsys):
     shutil.copy(photos / "photo0.png", tmp_path / "a.png")
     assert denoise(tmp_path, "-o", tmp_path, "--resume") == 2
-    assert "a.png is itself among the pictures to restore: --resume needs another" in capsys.readouterr().err
+    assert "a.png is itself among the pictures to restore: choose another --output" in capsys.readouterr().err
 
 
 def test_a_target_whose_name_is_too_long_does_not_end_a_resumed_command(denoise, photos, tmp_path, capsys):

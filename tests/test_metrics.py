@@ -56,6 +56,11 @@ def test_metrics_are_float32_whatever_keras_is_set_to(floatx16):
         assert float(metric.result()) == pytest.approx(expected, abs=1e-3)
 
 
+def test_the_metric_ssim_refuses_small_images():
+    with pytest.raises(ValueError, match=r"SSIM needs at least 11x11 pixels. Received: \(10, 12\)"):
+        SSIM(data_range=1.0).update_state(np.zeros((1, 10, 12, 1)), np.zeros((1, 10, 12, 1)))
+
+
 def test_keras_metrics_equal_the_functions():
     rng = np.random.default_rng(0)
     clean = rng.random((5, 20, 24, 3), "float32")

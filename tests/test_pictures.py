@@ -315,7 +315,7 @@ def test_what_exif_says_by_places_and_orders_of_bytes_is_kept(tmp_path, order):
     def place(offset):
         return struct.pack(f"{order}I", offset)
 
-    comment = b"UNICODE\0" + "\u6771\u4eac".encode("utf-16-le" if order == "<" else "utf-16-be")
+    comment = b"UNICODE\0" + "\u6771\u4eac".encode("utf-16-le" if order == "<" else "utf-16-be") + b"!"  # an odd length
     note = b"maker" + place(320) + b"a lens"  # which points into itself, from the start of the block
     camera = [(0x927C, 7, len(note), place(311)), (0x9286, 7, len(comment), place(200)), (0xA005, 4, 1, place(100))]
     rules = [(1, 2, 4, b"R03\0")]
@@ -328,7 +328,7 @@ def test_what_exif_says_by_places_and_orders_of_bytes_is_kept(tmp_path, order):
         write_picture(tmp_path / f"b{suffix}", read_picture(tmp_path / "a.jpg"))
         file = Image.open(tmp_path / f"b{suffix}")
         kept = file.getexif()
-        assert kept.get_ifd(0x8769)[0x9286] == b"UNICODE\0" + "\u6771\u4eac".encode("utf-16-le")
+        assert kept.get_ifd(0x8769)[0x9286] == b"UNICODE\0" + "\u6771\u4eac".encode("utf-16-le") + b"!"
         assert [float(value) for value in kept[0x013E]] == [0.313, 0.329]
         assert kept.get_ifd(0xA005)[1] in ("R03", "R03\0")
         assert kept.get_ifd(0x8769)[0x927C] == note
@@ -336,15 +336,25 @@ def test_what_exif_says_by_places_and_orders_of_bytes_is_kept(tmp_path, order):
             assert file.info["exif"].removeprefix(b"Exif\0\0")[311:].startswith(note)
 
 
-def test_exif_that_is_too_long_for_a_jpeg_loses_the_makers_note(tmp_path):
+@pytest.mark.parametrize("tag", [0x927C, 0x9286], ids=["maker's note", "comment"])
+def test_exif_that_is_too_long_for_a_jpeg_loses_its_longest_value(tmp_path, tag):
     block = exif()
-    block.get_ifd(0x8769)[0x927C] = bytes(70_000)
+    block.get_ifd(0x8769)[tag] = bytes(70_000)
     picture = Picture(Image.new("RGB", (8, 8)), block.tobytes())
     for suffix, kept in ((".jpg", False), (".png", True)):
         write_picture(tmp_path / f"a{suffix}", picture)
         settings = Image.open(tmp_path / f"a{suffix}").getexif().get_ifd(0x8769)
         assert settings[0x829D] == 2.5
-        assert (0x927C in settings) == kept
+        assert (tag in settings) == kept
+
+
+def test_values_of_hostile_exif_are_not_multiplied():
+    count = 500
+    entries = [(tag, 7, 10_000, struct.pack("<I", 7000)) for tag in range(0x9000, 0x9000 + count)]
+    block = (b"II*\0" + struct.pack("<IHHHII", 8, 1, 0x8769, 4, 1, 26)).ljust(26, b"\0")
+    block += struct.pack("<H", count) + b"".join(struct.pack("<HHI4s", *entry) for entry in entries)
+    kept = read_exif(SimpleNamespace(format="JPEG", info={"exif": b"Exif\0\0" + block.ljust(17_000, b"\0")}), None)
+    assert len(kept) < 20_000
 
 
 def test_exif_of_a_big_tiff_is_kept(tmp_path):
@@ -357,12 +367,12 @@ def test_exif_of_a_big_tiff_is_kept(tmp_path):
     assert Image.open(tmp_path / "b.tif").getexif().get_ifd(0x8769)[0x829D] == 2.5
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize(("suffix", "mode"), [(".jpg", "RGB"), (".png", "RGB"), (".tif", "RGB"), (".tif", "F")])
 @pytest.mark.parametrize("orientation", [1, 3, 6, 7])
-def test_the_resolution_turns_with_the_picture(tmp_path, suffix, orientation):
+def test_the_resolution_turns_with_the_picture(tmp_path, suffix, mode, orientation):
     block = Image.Exif()
     block[ORIENTATION], block[0x011A], block[0x011B] = orientation, 200.0, 100.0
-    Image.fromarray(pixels(8, 16, 3)).save(tmp_path / f"a{suffix}", exif=block, dpi=(200, 100))
+    Image.new(mode, (16, 8)).save(tmp_path / f"a{suffix}", exif=block, dpi=(200, 100))
     write_picture(tmp_path / f"b{suffix}", read_picture(tmp_path / f"a{suffix}"))
     written = Image.open(tmp_path / f"b{suffix}")
     expected = (100, 200) if orientation > 4 else (200, 100)
@@ -379,7 +389,8 @@ def test_exif_that_is_none_does_not_refuse_a_picture(tmp_path, suffix, block):
     assert read_picture(tmp_path / f"a{suffix}").image.size == (16, 8)
 
 
-GAMMA = {b"gAMA": struct.pack(">I", 100000), b"cICP": bytes([9, 16, 0, 1])}
+GAMMA = {b"gAMA": struct.pack(">I", 100000), b"cICP": bytes([9, 16, 0, 1]), b"cHRM": bytes(32)}
+GAMMA |= {b"mDCV": bytes(24), b"cLLI": bytes(8), b"sRGB": bytes(1)}
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -416,7 +427,7 @@ def test_a_profile_of_some_megabytes_is_kept_in_a_png(tmp_path):
 @pytest.mark.parametrize("compressed", [False, True])
 def test_texts_of_a_png_do_not_pass_for_settings(tmp_path, compressed):
     info = PngImagePlugin.PngInfo()
-    for key in ("dpi", "transparency", "icc_profile", "compression", "exif"):
+    for key in ("dpi", "transparency", "icc_profile", "compression", "exif", "interlace"):
         info.add_text(key, "jpeg", zip=compressed)
     stored = pixels(8, 16, 3)
     Image.fromarray(stored).save(tmp_path / "a.png", pnginfo=info)
@@ -430,7 +441,7 @@ def test_texts_of_a_png_do_not_pass_for_settings(tmp_path, compressed):
     [
         (np.zeros((8, 8), "float32"), {"photometric": "miniswhite"}, "floating-point values whose white is 0"),
         (np.zeros((8, 8), "float32"), {"byteorder": ">", "compression": "zlib"}, "compressed numbers of big-endian"),
-        (np.zeros((8, 8), "uint16"), {"byteorder": ">", "compression": "zlib"}, "compressed numbers of big-endian"),
+        (np.zeros((8, 8), "int32"), {"byteorder": ">", "compression": "zlib"}, "compressed numbers of big-endian"),
         (
             np.zeros((2, 8, 8), "uint8"),
             {"photometric": "minisblack", "planarconfig": "separate", "compression": "zlib", "extrasamples": [2]},
@@ -449,6 +460,24 @@ def test_tiffs_that_pillow_misreads_are_refused(tmp_path, image, options, words)
         read_picture(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_gray_of_16_bits_and_big_endian_order(tmp_path, compression):
+    stored = pixels(8, 16, dtype="uint16")
+    tifffile.imwrite(tmp_path / "a.tif", stored, byteorder=">", compression=compression)
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "a.tif").image), stored)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_refuses_a_picture_with_damaged_pixels(tmp_path, suffix):
+    options = {"compression": "tiff_adobe_deflate"} if suffix == ".tif" else {}
+    Image.fromarray(pixels(400, 300, 3)).save(tmp_path / f"a{suffix}", **options)
+    content = bytearray((tmp_path / f"a{suffix}").read_bytes())
+    content[1000:1100] = bytes(100)
+    (tmp_path / f"a{suffix}").write_bytes(content)
+    with pytest.raises(ValueError, match="damaged"):
+        read_picture(tmp_path / f"a{suffix}")
+
+
 @pytest.mark.parametrize(
     ("name", "size", "words"),
     [("a.webp", (16384, 8), "WEBP cannot hold more than 16383 pixels a side"), ("a.jpg", (8, 65501), "JPEG cannot")],
@@ -457,6 +486,8 @@ def test_sides_that_a_format_cannot_have(name, size, words):
     check_format(name, Image.new("RGB", (8, 8)), tuple(side - 1 for side in size))
     with pytest.raises(ValueError, match=f"{name}: {words}.*; choose PNG or TIFF"):
         check_format(name, Image.new("RGB", (8, 8)), size)
+    with pytest.raises(ValueError, match="pixels a side; choose PNG or TIFF"):
+        check_format("a.webp", Image.new("RGBA", (8, 8)), (20000, 8))
     check_format("a.png", Image.new("RGB", (8, 8)), size)
 
 

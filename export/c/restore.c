@@ -75,7 +75,7 @@ static Picture read_picture(const char *path) {
   return picture;
 }
 
-static void write_picture(const char *path, Picture picture) { /* whole, or the file that is there stays */
+static void write_picture(const char *path, Picture picture) { /* whole, or what is there stays, but for Windows */
   char *part = malloc(strlen(path) + sizeof ".part");
   check(part != NULL, "no memory for a name");
   FILE *file = fopen(strcat(strcpy(part, path), ".part"), "wbx"); /* nothing that is there already */
