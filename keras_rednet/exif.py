@@ -20,6 +20,7 @@ DESCRIPTIVE_TAGS = {
     *(0x4746, 0x4749, 0x8298),
     *range(0x9C9B, 0x9CA0),
 }
+OF_COLORS = {0x013E, 0x013F}  # white and primaries of what is converted otherwise
 STALE_TAGS = {0xA002, 0xA003}  # of the settings: the old width and height
 HORIZONTAL, VERTICAL = 0x011A, 0x011B  # resolution
 POINTERS = ((MAIN, CAMERA), (CAMERA, RULES), (MAIN, PLACE))
@@ -39,13 +40,14 @@ BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 WORDS = BYTES | {5: 4, 10: 4}  # fractions are pairs of numbers
 
 
-def read(image, file, sideways=False):
+def read(image, file, sideways=False, converted=False):
     """Returns what a picture says of itself, as the bytes of an EXIF block, or None.
 
     Args:
         image: the picture, opened by Pillow.
         file: the binary file in which it is.
         sideways: whether it has been turned so that its rows are columns now.
+        converted: whether its colours become others, so that its white and primaries are not theirs.
     """
     whole = b""
     if image.format != "TIFF":
@@ -53,7 +55,8 @@ def read(image, file, sideways=False):
         whole = data.removeprefix(PREFIX)
         file = io.BytesIO(whole)
     fields = _read_fields(file)
-    fields[MAIN] = {tag: field for tag, field in fields[MAIN].items() if tag in DESCRIPTIVE_TAGS}
+    kept = DESCRIPTIVE_TAGS - OF_COLORS if converted else DESCRIPTIVE_TAGS
+    fields[MAIN] = {tag: field for tag, field in fields[MAIN].items() if tag in kept}
     fields[CAMERA] = {tag: field for tag, field in fields[CAMERA].items() if tag not in STALE_TAGS}
     if sideways and {HORIZONTAL, VERTICAL} <= fields[MAIN].keys():
         fields[MAIN] |= {HORIZONTAL: fields[MAIN][VERTICAL], VERTICAL: fields[MAIN][HORIZONTAL]}
@@ -72,13 +75,17 @@ def _structure(fields, whole):
 
 
 def shortened(exif, most):
-    """Returns an EXIF block of at most so many bytes, for which its longest values are left out."""
+    """Returns an EXIF block of at most so many bytes: the maker's note moves for it, then the longest values go."""
     fields = _read_fields(io.BytesIO(exif.removeprefix(PREFIX)))
-    while len(exif) > most and any(fields.values()):
-        _, block, tag = max((len(data), block, tag) for block in fields for tag, (_, _, data) in fields[block].items())
+    if len(exif) <= most or not any(fields.values()):
+        return exif
+    values = sorted((len(data), block, tag) for block in fields for tag, (_, _, data) in fields[block].items())
+    excess = len(PREFIX + _structure(fields, b"")) - most
+    while excess > 0:
+        size, block, tag = values.pop()
         del fields[block][tag]
-        exif = PREFIX + _structure(fields, b"")
-    return exif
+        excess -= size
+    return PREFIX + _structure(fields, b"")
 
 
 def add_to_tiff(path, exif):

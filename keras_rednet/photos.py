@@ -285,9 +285,13 @@ def refuse_doubles(jobs):
 def refuse_in_place(jobs):
     """Raises ValueError where a picture to restore would count as one that has been restored."""
     folder = functools.cache(os.path.realpath)  # of millions of pictures there are few
-    sources = {(folder(source.parent), source.name) for source, _ in jobs}
+
+    def real(path):
+        return os.path.realpath(path) if path.is_symlink() else os.path.join(folder(path.parent), path.name)
+
+    sources = {real(source) for source, _ in jobs}
     for _, target in jobs:
-        if (folder(target.parent), target.name) in sources:
+        if real(target) in sources:
             raise ValueError(f"{target} is itself among the pictures to restore: choose another --output.")
 
 

@@ -43,8 +43,10 @@ INCH = 0.0254  # metres
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_HEADER = len(PNG_SIGNATURE) + 25  # bytes, with IHDR: length, type, 13 bytes, checksum
 PNG_COLORS = (b"cICP", b"mDCV", b"cLLI", b"gAMA", b"cHRM", b"sRGB")  # chunks that say what its numbers mean
-# Settings of Pillow: texts may be called so.
-PNG_SETTINGS = ("compression", "dpi", "exif", "icc_profile", "interlace", "transparency")
+LONGEST_CHUNK = 64  # bytes, of those that are looked into
+# What Pillow calls settings that it reads, as texts may be called, too, and the chunks that hold what must not be lost.
+PNG_SETTINGS = {"exif": b"eXIf", "icc_profile": b"iCCP", "transparency": b"tRNS"}
+PNG_SETTINGS |= dict.fromkeys(("compression", "dpi", "interlace"))
 LONGEST_PROFILE = 2**26  # bytes; printers' have more than the megabyte that Pillow takes from a PNG
 MOST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels
 JPEG_EXIF = 65533  # bytes that a JPEG holds of it; cameras spread more over several parts
@@ -86,20 +88,21 @@ def read_picture(path):
         with Path(path).open("rb") as raw, Image.open(raw) as file:  # of a path, Pillow maps sideways TIFFs askew
             _check_tiff(file)
             stored = _orientation(file) if file.format == "TIFF" else 1  # which loading turns; of others it would load
-            depth, color_type, interlaced = _png_header(path) if file.format == "PNG" else (None, None, False)
+            chunks = _png_chunks(path) if file.format == "PNG" else {}
+            depth, color_type = chunks[b"IHDR"][8:10] if chunks else (None, None)
             depth16 = depth == 16 and color_type in (2, 6)  # RGB or RGBA
             if depth == 16 and color_type == 4:
                 raise UnkeptError("16-bit gray with transparency would lose its depth; save it as 16-bit RGBA")
-            _forget_texts(file, interlaced)
+            _forget_texts(file, chunks)
             if file.mode == "F":
                 _check_values(*file.getextrema())
             if (depth16 or file.mode.startswith("I")) and "transparency" in file.info:
                 raise UnkeptError("16 bits with a transparent colour; save it as 16-bit RGBA")
             file.load()
-            _forget_texts(file, interlaced)
+            _forget_texts(file, chunks)
             orientation = _orientation(file)
             sideways = max(stored, orientation) >= 5
-            described = exif.read(file, raw, sideways)
+            described = exif.read(file, raw, sideways, converted=file.mode in OTHER_SPACES)
             image = file.transpose(TURNS[orientation]) if orientation in TURNS else file.copy()
             image.info.pop("exif", None)  # it tells the orientation that the file had
             profile = file.info.get("icc_profile") if file.mode not in OTHER_SPACES else None
@@ -111,7 +114,7 @@ def read_picture(path):
             dpi = dpi[::-1] if dpi and sideways else dpi
             if depth in (2, 4) and color_type == 0 and "transparency" in file.info:
                 image.info["transparency"] *= 255 // (2**depth - 1)  # as Pillow does with the pixels
-            colors = _png_colors(raw) if file.format == "PNG" else ()
+            colors = tuple((kind, chunks[kind]) for kind in PNG_COLORS if kind in chunks)
             several = getattr(file, "n_frames", 1) > 1 and file.format != "MPO"  # phones' MPO: a JPEG and more
     except UnkeptError as error:
         raise ValueError(f"{path}: {error}.") from None
@@ -142,34 +145,30 @@ def _orientation(file):
     return orientation if orientation in TURNS else 1
 
 
-def _forget_texts(file, interlaced):
+def _forget_texts(file, chunks):
     """Removes what texts of a PNG file have put among Pillow's settings."""
-    for key in PNG_SETTINGS:
-        if file.format == "PNG" and isinstance(file.info.get(key), str):
+    for key, kind in PNG_SETTINGS.items():
+        value = file.info.get(key)
+        is_text = isinstance(value, str) or (key == "exif" and value and not value.startswith(exif.PREFIX))
+        if file.format == "PNG" and is_text:
             del file.info[key]
-            if key == "interlace" and interlaced:
+            if kind in chunks:
+                raise UnkeptError(f"a text that is called {key} hides what the file says of that; remove the text")
+            if key == "interlace" and chunks[b"IHDR"][12]:
                 file.info[key] = 1
 
 
-def _png_header(path):
-    """Returns what IHDR says: bits of a sample, kind of colour, whether it is interlaced."""
-    with Path(path).open("rb") as raw:
-        depth, color_type, *_, interlaced = raw.read(29)[24:]
-    return depth, color_type, bool(interlaced)
-
-
-def _png_colors(raw):
-    raw.seek(len(PNG_SIGNATURE))
+def _png_chunks(path):
+    """Returns {type: content} of a PNG file's chunks, the first of each type; long ones without their content."""
     found = {}
-    while len(header := raw.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", header)
-        if kind == b"IDAT":
-            break
-        if kind in PNG_COLORS and length <= 64:
-            found[kind] = raw.read(length)
-            length = 0
-        raw.seek(length + 4, 1)
-    return tuple(found.items())
+    with Path(path).open("rb") as raw:
+        raw.seek(len(PNG_SIGNATURE))
+        while len(header := raw.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", header)
+            content = raw.read(length) if length <= LONGEST_CHUNK else b""
+            raw.seek(length + 4 - len(content), 1)
+            found.setdefault(kind, content)
+    return found
 
 
 def _check_values(lowest, highest):
@@ -238,9 +237,9 @@ def check_format(path, image, size=(1, 1)):
     elif image.mode in ("LA", "RGBA", "PA", "La", "RGBa"):
         kind, formats = "transparency", ("PNG", "TIFF", "WEBP")
     else:
-        kind, formats = "", (file_format,)
+        kind, formats = "", (file_format, "PNG", "TIFF")
     if max(size) > (most := MOST_SIDE.get(file_format, max(size))):
-        kind, formats = f"more than {most} pixels a side", ("PNG", "TIFF")
+        kind, formats = f"more than {most} pixels a side", [name for name in formats if name in ("PNG", "TIFF")]
     if file_format not in formats:
         raise ValueError(f"{path}: {file_format} cannot hold {kind}; choose {' or '.join(formats)}.")
 
@@ -269,10 +268,10 @@ def _check_tiff(file):
         raise UnkeptError(f"a TIFF of {bits} bits; save it with 16")
     for misread, what in (
         (kind == YCBCR and not compressed and tags.get(SUBSAMPLING, (2, 2)) != (1, 1), "uncompressed YCbCr"),
-        (kind == PALETTE and max(tags.get(COLOR_MAP, (256,))) < 256, "a palette of 8 bits"),
+        (kind == PALETTE and 0 < max(tags.get(COLOR_MAP, (256,))) < 256, "a palette of 8 bits"),
         (file.mode == "F" and kind == 0, "floating-point values whose white is 0"),
         (compressed and file.mode in ("F", "I") and tags.prefix == b"MM", "compressed numbers of big-endian order"),
-        (samples == 2 and tags.get(PLANAR) == 2, "transparency in a plane of its own"),
+        (file.mode in ("LA", "La") and tags.get(PLANAR) == 2, "transparency in a plane of its own"),
     ):
         if misread:
             raise UnkeptError(f"a TIFF with {what}, which Pillow misreads; save it in another way")

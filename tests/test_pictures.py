@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from keras_rednet import RED10, restore
 from keras_rednet.dataset import read_image
 from keras_rednet.exif import read as read_exif
+from keras_rednet.exif import shortened
 from keras_rednet.pictures import ORIENTATION, Picture, _chunk, _dpi, check_format, read_picture, write_picture
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -348,6 +349,17 @@ def test_exif_that_is_too_long_for_a_jpeg_loses_its_longest_value(tmp_path, tag)
         assert (tag in settings) == kept
 
 
+def test_a_makers_note_moves_before_it_is_left_out():
+    camera = [(0x9286, 7, 1500, struct.pack("<I", 300)), (0x927C, 7, 61_000, struct.pack("<I", 1800))]
+    camera.append((0xEA1C, 7, 2060, struct.pack("<I", 62_800)))
+    main = [(0x8769, 4, 1, struct.pack("<I", 60))]
+    note = np.random.default_rng(0).bytes(61_000)
+    block = structure("<", [(8, main), (60, camera), (300, b"x" * 1500), (1800, note), (62_800, bytes(2060))])
+    placed = read_exif(SimpleNamespace(format="JPEG", info={"exif": block}), None)
+    assert len(placed) > 65_533 > len(shortened(placed, 65_533))
+    assert note in shortened(placed, 65_533)
+
+
 def test_values_of_hostile_exif_are_not_multiplied():
     count = 500
     entries = [(tag, 7, 10_000, struct.pack("<I", 7000)) for tag in range(0x9000, 0x9000 + count)]
@@ -458,6 +470,29 @@ def test_tiffs_that_pillow_misreads_are_refused(tmp_path, image, options, words)
     tifffile.imwrite(tmp_path / "a.tif", image, **options)
     with pytest.raises(ValueError, match=f"a.tif: a TIFF with {words}.*, which Pillow misreads; save it in another"):
         read_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("kind", ["transparency", "icc_profile", "exif"])
+def test_texts_of_a_png_that_hide_what_it_says_are_refused(tmp_path, kind):
+    options = {"transparency": {"transparency": (1, 2, 3)}, "icc_profile": {"icc_profile": PROFILE}}
+    options["exif"] = {"exif": exif(tag274=6).tobytes()}
+    Image.new("RGB", (8, 4)).save(tmp_path / "a.png", **options[kind])
+    read_picture(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    end = content.index(b"IDAT") - 4
+    text = _chunk(b"tEXt", kind.encode() + b"\0a text")
+    (tmp_path / "a.png").write_bytes(content[:end] + text + content[end:])
+    with pytest.raises(ValueError, match=f"a.png: a text that is called {kind} hides what the file says of that"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_tiffs_that_only_look_like_what_pillow_misreads(tmp_path):
+    Image.new("RGB", (8, 8)).quantize(4).save(tmp_path / "a.tif")  # a black palette
+    assert np.asarray(read_picture(tmp_path / "a.tif").image.convert("L")).max() == 0
+    stored = pixels(2, 8, 16)
+    options = {"photometric": "minisblack", "planarconfig": "separate", "compression": "zlib", "extrasamples": [0]}
+    tifffile.imwrite(tmp_path / "b.tif", stored, **options)
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "b.tif").image), stored[0])
 
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
