@@ -87,6 +87,16 @@ after the 54th, and then a last stage, which gave 0.10 dB of validation PSNR at 
 
     python -m recipes.train red30-fast-denoise-blind-color-last --start-from runs/color/weights.npz \
         --epochs 16 --learning-rate 5e-4 --data bsds500/train t91 --out runs/color-last
+
+Colour RED30 v1 began as gray RED30 v3, for the mean of the channels, and saw 95,744 patches of 48x48, 95 minutes of two
+cores. It has 35.53, 29.54, 27.02 and 25.42 dB of validation PSNR at sigma 10, 30, 50 and 70; the fast v4 has 35.46,
+29.53, 27.00 and 25.24:
+
+    python -m recipes.train red30-denoise-blind-color --start-from red30-denoise-blind-gray --patch-size 48 \
+        --patches-per-image 16 --epochs 22 --data bsds500/train t91 --out runs/whole-color
+
+A last stage of 96x96 with the fast one as its teacher, over four orientations, was 0.03 dB below that after 8,672
+patches at 5e-4, and ended there.
 """
 
 import dataclasses
