@@ -287,7 +287,7 @@ def refuse_in_place(jobs):
     folder = functools.cache(os.path.realpath)  # of millions of pictures there are few
 
     def real(path):
-        return os.path.realpath(path) if path.is_symlink() else os.path.join(folder(path.parent), path.name)
+        return os.path.realpath(path) if os.path.islink(path) else os.path.join(folder(path.parent), path.name)
 
     sources = {real(source) for source, _ in jobs}
     for _, target in jobs:
