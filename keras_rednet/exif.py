@@ -169,16 +169,12 @@ def _written(fields, start, note_at=None):
     for outer, block in reversed(POINTERS):  # the inner ones first
         if fields[block]:
             fields[outer][block] = LONG, 1, bytes(4)
-    place = start + _length(fields[MAIN], note_at)
+    places, end = {MAIN: start}, start + _length(fields[MAIN], note_at)
     for outer, block in POINTERS:  # each begins where the last one ends
         if block in fields[outer]:
-            fields[outer][block] = LONG, 1, struct.pack("<I", place)
-            place += _length(fields[block], note_at)
-    parts, place = [_directory(fields[MAIN], start, note_at)], start + _length(fields[MAIN], note_at)
-    for block in (block for outer, block in POINTERS if block in fields[outer]):
-        parts.append(_directory(fields[block], place, note_at))
-        place += len(parts[-1])
-    return b"".join(parts)
+            fields[outer][block] = LONG, 1, struct.pack("<I", end)
+            places[block], end = end, end + _length(fields[block], note_at)
+    return b"".join(_directory(fields[block], place, note_at) for block, place in places.items())
 
 
 def _length(fields, note_at):

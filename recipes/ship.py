@@ -18,7 +18,6 @@ from recipes.recipe import NETWORK, stem
 
 MARGIN = 0.03  # dB
 LICENCE = "MIT; of the training images BSDS500 is offered for non-commercial research, T91 without a licence"
-
 T91 = {f"t{number}.bmp" for number in range(1, 92)}  # of which a run with large patches leaves out the smallest
 
 

@@ -154,9 +154,15 @@ def test_litert_leaves_a_file_that_has_the_name_of_its_temporary_one(tmp_path):
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("out.png.part", b"mine")]
 
 
-def test_litert_names_a_tiff_without_a_size(tmp_path, monkeypatch):
+def test_litert_names_a_tiff_with_a_page_without_a_size(tmp_path, monkeypatch):
     export_tflite(REDNet(10, filters=4), tmp_path / "model.tflite")
-    (tmp_path / "photo.tif").write_bytes(b"II*\0" + bytes([8, 0, 0, 0, 0, 0]) + bytes(4))  # a directory of no entries
+    page = Image.new("L", (8, 9))
+    page.save(tmp_path / "photo.tif", save_all=True, append_images=[page])
+    content = (tmp_path / "photo.tif").read_bytes()
+    first, second, *rest = content.split(bytes([0, 1, 4, 0, 1, 0, 0, 0]))  # how the entry of the width begins
+    assert not rest[1:]
+    width, other = bytes([0, 1, 4, 0, 1, 0, 0, 0]), bytes([0, 0xF0, 4, 0, 1, 0, 0, 0])
+    (tmp_path / "photo.tif").write_bytes(first + width + second + other + rest[0])
     names = [str(tmp_path / name) for name in ("model.tflite", "photo.tif", "out.png")]
     monkeypatch.setattr(sys, "argv", ["restore.py", *names])
     with pytest.raises(SystemExit, match="restore.py: "):
