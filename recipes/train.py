@@ -398,6 +398,16 @@ def seconds_per_step(recipe):
     return (time.perf_counter() - start) / MEASURED_STEPS
 
 
+def _precision(recipe, out):
+    """Returns that of the run in the folder `out`, or for a new one a recipe's, but for processors slow at that."""
+    if before := begun(out, ["precision"]):
+        return before["precision"]
+    if recipe.precision == "mixed_bfloat16" and emulates_bfloat16():
+        print("trains in float32: this processor is slow at bfloat16", flush=True)
+        return "float32"
+    return recipe.precision
+
+
 def begun(out, fields):
     """Returns {field: value} of the recipe of the run in the folder `out`, or None if none has begun there."""
     path = Path(out) / "recipe.json"
@@ -561,7 +571,9 @@ def main(arguments=None, program="python -m recipes.train"):
     for name, kind in NUMBERS.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=kind, metavar="NUMBER", help="instead of the recipe's")
-    parser.add_argument("--precision", choices=PRECISIONS, help="instead of the recipe's")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="instead of the recipe's, or float32 on processors slow at bfloat16"
+    )
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, to train on several machines")
     parser.add_argument("--processes", type=int, default=1, metavar="NUMBER", help="that train together")
     parser.add_argument("--process", type=int, default=0, metavar="NUMBER", help="of this one, from 0")
@@ -584,6 +596,8 @@ def main(arguments=None, program="python -m recipes.train"):
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     recipe = RECIPES[options.recipe]
     recipe = dataclasses.replace(recipe.smoke() if options.smoke else recipe, **changes)
+    if options.precision is None:
+        recipe = dataclasses.replace(recipe, precision=_precision(recipe, options.out))
     together = contextlib.nullcontext()
     if options.coordinator:
         together = distribute.joined(options.coordinator, options.processes, options.process)

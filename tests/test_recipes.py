@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import dataclasses
 import io
@@ -302,15 +303,33 @@ def test_tells_on_which_processors_bfloat16_is_slow(tmp_path, flags, slow):
     assert train.emulates_bfloat16(tmp_path / "cpuinfo") is slow
 
 
+def _precision_of_run(out):
+    return json.loads((out / "recipe.json").read_text())["recipe"]["precision"]
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_trains_in_the_precision_that_suits_the_processor(photos, tmp_path, monkeypatch, slow):
+    run = ["red10-fast-denoise-blind-gray", "--smoke", "--data", str(photos), "--out", str(tmp_path)]
+    monkeypatch.setattr(train, "emulates_bfloat16", lambda: slow)
+    train.main([*run, "--epochs", "2"])
+    assert _precision_of_run(tmp_path) == ("float32" if slow else "mixed_bfloat16")
+    monkeypatch.setattr(train, "emulates_bfloat16", lambda: not slow)  # it goes on elsewhere
+    with contextlib.nullcontext() if slow else pytest.warns(UserWarning, match="--precision float32"):
+        train.main([*run, "--epochs", "2"])
+    assert _precision_of_run(tmp_path) == ("float32" if slow else "mixed_bfloat16")
+
+
 @pytest.mark.parametrize(("precision", "warned"), [("mixed_bfloat16", True), ("float32", False)])
-def test_warns_of_a_slow_precision_and_takes_another(photos, tmp_path, monkeypatch, precision, warned):
+def test_a_precision_that_is_asked_for_is_taken_and_warned_of_where_slow(
+    photos, tmp_path, monkeypatch, precision, warned
+):
     monkeypatch.setattr(train, "emulates_bfloat16", lambda: True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         name = "red10-fast-denoise-blind-gray"
         train.main([name, "--smoke", "--precision", precision, "--data", str(photos), "--out", str(tmp_path)])
     assert any("--precision float32" in str(warning.message) for warning in caught) == warned
-    assert json.loads((tmp_path / "recipe.json").read_text())["recipe"]["precision"] == precision
+    assert _precision_of_run(tmp_path) == precision
 
 
 def test_smoke_takes_the_options_that_are_given(photos, tmp_path, monkeypatch):
