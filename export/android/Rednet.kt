@@ -8,9 +8,8 @@
 //
 // `channels` and `halo` stand in the .json beside the file. A network of one channel restores R, G and B each by itself;
 // one for luminance does not belong here. The photo must be at least 512 pixels wide and high. Beside it only a tile lies
-// on the heap, so its size is limited by what bitmaps may take. Threads that share a Rednet wait for each other. This
-// file was not compiled where it was written; export/litert/restore.py, which cuts tiles in the same way, and
-// export/c/restore.c are tested.
+// on the heap, so its size is limited by what bitmaps may take. Threads that share a Rednet wait for each other.
+// Tested with stand-ins for Android and LiteRT (tests/slow/test_apps.py), not on a phone.
 package keras.rednet
 
 import android.content.Context

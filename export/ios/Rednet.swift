@@ -10,8 +10,8 @@
 // `channels`, `halo` and `multiple` (`size_multiple`) stand in the .json beside the file. A network of one channel
 // restores R, G and B each by itself; one for luminance does not belong here. Beside the photo and the restored one only
 // a tile of `side` x `side` pixels is in memory; the tiles overlap by `halo`, so the result is that of the whole photo.
-// Threads that share a Rednet wait for each other. This file was not compiled where it was written;
-// export/litert/restore.py and export/c/restore.c, which cut tiles and pad in the same way, are tested.
+// Threads that share a Rednet wait for each other. Tested with stand-ins for Core Graphics and TensorFlow Lite
+// (tests/slow/test_apps.py), not on a phone.
 import CoreGraphics
 import Foundation
 import TensorFlowLite

@@ -1,0 +1,48 @@
+"""The Kotlin and the Swift program to copy, compiled with stand-ins for their platforms: tiles give the whole picture.
+
+Needs `kotlinc` and `java`, or `swiftc`, each of which is skipped by name where it is missing.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+EXPORT = HERE.parent.parent / "export"
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command, cwd):
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_kotlin_class_restores_tiles_as_the_whole(tmp_path):
+    for tool in ("kotlinc", "java"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is missing")
+    source = [EXPORT / "android" / "Rednet.kt", *sorted((HERE / "android").glob("*.kt"))]
+    run("kotlinc", *source, "-include-runtime", "-d", "app.jar", cwd=tmp_path)
+    *lines, refusal = run("java", "-jar", "app.jar", cwd=tmp_path)
+    assert len(lines) == 10
+    assert [line for line in lines if not line.endswith(" 0")] == []
+    assert refusal == "The photo must be at least 64 x 64 pixels."
+
+
+def test_the_swift_class_restores_tiles_as_the_whole(tmp_path):
+    if shutil.which("swiftc") is None:
+        pytest.skip("swiftc is missing")
+    stand_ins = ("TensorFlowLite", "CoreGraphics")
+    for name in stand_ins:
+        options = ["-parse-as-library", "-emit-module", "-emit-library", "-module-name", name, "-o", f"lib{name}.so"]
+        run("swiftc", "-O", *options, HERE / "ios" / f"{name}.swift", cwd=tmp_path)
+    source = [HERE / "ios" / "main.swift", EXPORT / "ios" / "Rednet.swift"]
+    libraries = ["-I.", "-L.", *(f"-l{name}" for name in stand_ins), "-Xlinker", "-rpath", "-Xlinker", tmp_path]
+    run("swiftc", "-O", *source, *libraries, "-o", "app", cwd=tmp_path)
+    lines = run(tmp_path / "app", cwd=tmp_path)
+    assert len(lines) == 15
+    assert [line for line in lines if not line.endswith(" 0")] == []
