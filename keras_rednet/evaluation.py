@@ -59,7 +59,8 @@ def evaluate(restorer, images, corruption, protocol):
         clean one counts in no mean, unless all are.
 
     Raises:
-        ValueError: there are no images, or one that is too small or of another colour; the message names it.
+        ValueError: there are no images, or one that is too small, of another colour or of whole numbers; the message
+            names it.
     """
     rows = []
     for i, (name, clean) in enumerate(images):
@@ -84,6 +85,8 @@ def _cropped(name, clean, protocol):
             f"{name} must have the shape [h, w, {CHANNELS[protocol.color]}], as {protocol.color} has. "
             f"Received: shape={np.shape(clean)}."
         )
+    if not np.issubdtype(clean.dtype, np.floating):
+        raise ValueError(f"{name} must be float32 in [0, 1]; divide 8-bit values by 255. Received: {clean.dtype}.")
     kept = [side // protocol.multiple * protocol.multiple for side in clean.shape[:2]]
     if min(kept) < 2 * protocol.shave + SSIM_WINDOW:
         raise ValueError(

@@ -70,6 +70,12 @@ def test_keeps_shape_and_type(name, channels):
 
 
 @pytest.mark.parametrize("name", REGISTRY)
+def test_refuses_whole_numbers(name):
+    with pytest.raises(TypeError, match="float image .* Received: dtype=uint8; .* divide 8-bit values by 255"):
+        REGISTRY[name]((255 * CLEAN).astype("uint8"), seed=(1, 2))
+
+
+@pytest.mark.parametrize("name", REGISTRY)
 def test_is_a_function_of_image_and_seed(name):
     corrupt = REGISTRY[name]
     np.testing.assert_array_equal(corrupt(CLEAN, seed=(1, 2)), corrupt(CLEAN, seed=(1, 2)))

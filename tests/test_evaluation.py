@@ -123,6 +123,11 @@ def test_names_the_image_that_cannot_be_scored(options, message):
         evaluate(None, images(1), NOISE, Protocol(**options))
 
 
+def test_names_the_image_of_8_bits():
+    with pytest.raises(ValueError, match="photo must be float32 in .* divide 8-bit values by 255. Received: uint8"):
+        evaluate(None, [("photo", np.zeros((32, 40, 1), np.uint8))], NOISE, Protocol(color="gray"))
+
+
 def test_no_images():
     with pytest.raises(ValueError, match="`images` must hold at least one"):
         evaluate(None, [], NOISE, Protocol())

@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
-from keras_rednet.corruptions.noise import GaussianNoise
+from keras_rednet.corruptions.noise import GaussianNoise, as_float
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -53,7 +53,7 @@ class Blur:
 
     def apply(self, clean, sigma, seed):
         """Returns `clean` [h, w, c] blurred, with noise of standard deviation `sigma` (8-bit units)."""
-        clean = tf.convert_to_tensor(clean, tf.float32)
+        clean = as_float(clean)
         padded = clean
         for axis, side in enumerate(self.kernel.shape):
             length = tf.shape(clean)[axis]

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from keras_rednet.corruptions.noise import check_pair
+from keras_rednet.corruptions.noise import as_float, check_pair
 
 BLOCK = 8  # pixels: side of a block of the format
 
@@ -37,7 +37,7 @@ class JpegCompression:
         check_pair("quality_range", self.quality_range, 1, 100, "integer qualities", integers=True)
 
     def __call__(self, clean, seed):
-        corrupted = tf.convert_to_tensor(clean, tf.float32)
+        corrupted = as_float(clean)
         for pass_seed in tf.unstack(tf.random.split(seed, 2))[: 1 + self.twice]:
             corrupted = self.apply(corrupted, *self.draw(pass_seed))
         return corrupted
@@ -52,7 +52,7 @@ class JpegCompression:
 
     def apply(self, clean, quality, grid):
         """Returns `clean` [h, w, c] as it comes back from JPEG of `quality`, its blocks shifted by `grid` pixels."""
-        clean = tf.convert_to_tensor(clean, tf.float32)
+        clean = as_float(clean)
         pixels = tf.cast(tf.round(255 * tf.clip_by_value(clean, 0, 1)), tf.uint8)
         size = tf.shape(pixels)
         rows, columns = (tf.maximum(0, tf.range(-grid[i], size[i])) for i in (0, 1))  # the border pixel goes on

@@ -37,7 +37,7 @@ class GaussianNoise:
 
     def apply(self, clean, sigma, seed):
         """Returns `clean` [h, w, c] plus noise of standard deviation `sigma` (8-bit units)."""
-        clean = tf.convert_to_tensor(clean, tf.float32)
+        clean = as_float(clean)
         return clean + sigma / 255.0 * tf.random.stateless_normal(tf.shape(clean), seed)
 
 
@@ -76,7 +76,7 @@ class PoissonGaussianNoise:
 
     def apply(self, clean, photons, sigma, shot_seed, read_seed):
         """Returns `clean` [h, w, c] as counted by a sensor whose white is so many `photons`."""
-        light = photons * tf.maximum(tf.convert_to_tensor(clean, tf.float32), 0)
+        light = photons * tf.maximum(as_float(clean), 0)
         counted = tf.random.stateless_poisson(tf.shape(light), shot_seed, light, tf.float32) / photons
         return GaussianNoise(self.sigma_range).apply(counted, sigma, read_seed)
 
@@ -91,3 +91,14 @@ def check_pair(name, pair, low, high, what, *, integers=False):
             f"`{name}` must be a pair {low:g} <= low <= high{limit} of {what}, equal ones for a fixed strength. "
             f"Received: {name}={pair!r}."
         )
+
+
+def as_float(clean):
+    """Returns an image as a float32 tensor; TypeError for whole numbers, whose white is not 1."""
+    clean = tf.convert_to_tensor(clean)
+    if not clean.dtype.is_floating:
+        raise TypeError(
+            f"`clean` must be a float image with values in [0, 1]. Received: dtype={clean.dtype.name}; convert it to "
+            "float32 and divide 8-bit values by 255 first."
+        )
+    return tf.cast(clean, tf.float32)

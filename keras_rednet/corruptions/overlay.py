@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from keras_rednet.corruptions.noise import check_pair
+from keras_rednet.corruptions.noise import as_float, check_pair
 
 PAGES = 32
 PAGE = 512  # pixels: side of a page
@@ -91,7 +91,7 @@ class ScratchOverlay:
 
 def apply(clean, cover, ink, colors):
     """Returns `clean` [h, w, c] under what `draw` returned."""
-    clean = tf.convert_to_tensor(clean, tf.float32)
+    clean = as_float(clean)
     if clean.shape[-1] == 1:
         colors = tf.reduce_mean(colors, axis=1, keepdims=True)
     return clean + cover * (tf.gather(colors, ink) - clean)

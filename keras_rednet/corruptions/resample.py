@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_rednet import resize
+from keras_rednet.corruptions.noise import as_float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,7 @@ class BicubicResample:
 
     def apply(self, clean, scale):
         """Returns `clean` [h, w, c] shrunk by the integer `scale` and enlarged to [h, w, c]."""
-        clean = tf.convert_to_tensor(clean, tf.float32)
+        clean = as_float(clean)
         rows, columns = (_matrix(clean, axis, scale) for axis in (0, 1))
         return tf.einsum("qw,pwc->pqc", columns, tf.einsum("ph,hwc->pwc", rows, clean))
 
