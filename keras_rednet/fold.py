@@ -6,11 +6,13 @@ convolutions, and export them without shape arithmetic. What is left out: the re
 maps (an identity), and size handling: sides must be multiples of `model.size_multiple`.
 """
 
+import re
+
 import keras
 import numpy as np
 from keras import layers, ops
 
-FOLDABLE = (layers.InputLayer, layers.Conv2D, layers.Conv2DTranspose, layers.Add, layers.ReLU)
+PARAMETERLESS = {"pad": "PadToMultiple", "crop": "CropLike"}  # of keras_rednet.model; left out
 
 
 def fold(model):
@@ -24,20 +26,26 @@ def fold(model):
         `restored`, the same shape; equal to the model's to float32 rounding.
 
     Raises:
-        ValueError: the model has a layer that cannot be folded.
+        ValueError: the model has other layers than a RED-Net, or more than one input or output.
     """
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            "`model` must have an input and an output, as a RED-Net has. "
+            f"Received: {len(model.inputs)} inputs, {len(model.outputs)} outputs."
+        )
     for layer in model.layers:
-        if not isinstance(layer, FOLDABLE) and layer.name not in ("pad", "crop"):
+        if not _is_known(layer):
             raise ValueError(
-                f"`model` must hold the layers of a RED-Net only. Received: {layer.name}, {type(layer).__name__}."
+                "`model` must hold the layers of a RED-Net only, as of others it is not known how far they look. "
+                f"Received: {layer.name}, {type(layer).__name__}."
             )
     rectified = {layer.name for layer in model.layers if getattr(layer, "activation", None) is keras.activations.relu}
 
     def folded_layer(layer):
-        config = {**layer.get_config(), "dtype": "float32"}
         if isinstance(layer, layers.Conv2DTranspose):
             return _convolution(layer)
-        return layer.__class__.from_config(config)
+        config = {**layer.get_config(), "dtype": "float32"}
+        return layer.__class__.from_config({key: config[key] for key in config if not key.startswith("lora_")})
 
     def call(layer, *args, **kwargs):
         if layer.name == "pad":
@@ -55,13 +63,26 @@ def fold(model):
     return folded
 
 
+def _is_known(layer):
+    """Tells whether a layer is one of `REDNet`'s, whose names and strides `model.halo` counts."""
+    kind = type(layer).__name__
+    if layer.name in PARAMETERLESS:
+        return kind == PARAMETERLESS[layer.name]
+    if isinstance(layer, layers.Conv2D | layers.Conv2DTranspose):
+        strides = set(layer.strides) <= {1, 2} and len(set(layer.strides)) == 1
+        square = len(set(layer.kernel_size)) == 1 and layer.kernel_size[0] % 2
+        plain = layer.padding == "same" and layer.use_bias and set(layer.dilation_rate) == {1}
+        return bool(re.fullmatch(r"(de)?conv\d+", layer.name) and strides and square and plain)
+    return isinstance(layer, layers.InputLayer | layers.Add | layers.ReLU)
+
+
 def copy_weights(model, folded):
     """Puts the weights of `model` into its deployment graph `folded`."""
     for layer in model.layers:
         if not layer.weights:
             continue
         target = folded.get_layer(layer.name)
-        kernel, bias = layer.get_weights()
+        kernel, bias = (ops.convert_to_numpy(weight) for weight in (layer.kernel, layer.bias))  # LoRA's part, too
         if isinstance(layer, layers.Conv2DTranspose):
             kernel = _phases(kernel, layer.strides[0])[0]
             bias = np.tile(bias, layer.strides[0] ** 2)
@@ -96,7 +117,7 @@ class SubpixelConv2D(layers.Conv2D):
 
 
 def _convolution(deconv):
-    kernel, before, after = _phases(deconv.get_weights()[0], deconv.strides[0])
+    kernel, before, after = _phases(ops.convert_to_numpy(deconv.kernel), deconv.strides[0])
     filters, size = kernel.shape[-1], kernel.shape[0]
     options = {"activation": deconv.activation, "data_format": deconv.data_format, "name": deconv.name}
     options["dtype"] = "float32"

@@ -61,11 +61,47 @@ def test_images_are_float32_whatever_keras_is_set_to(floatx16):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(network(image)), image)
 
 
-def test_refuses_other_layers():
+def _conv(name, **options):
+    return keras.layers.Conv2D(1, **{"kernel_size": 3, "padding": "same", "name": name, **options})
+
+
+OTHER_LAYERS = {
+    "normalization": keras.layers.BatchNormalization(name="norm"),
+    "a convolution that halos do not count": _conv("refine"),
+    "dilation": _conv("conv99", dilation_rate=2),
+    "no bias": _conv("conv99", use_bias=False),
+    "no padding": _conv("conv99", padding="valid"),
+    "an even kernel": _conv("conv99", kernel_size=4),
+    "stride 3": keras.layers.Conv2DTranspose(1, 3, strides=3, padding="same", name="deconv99"),
+    "another padding of that name": keras.layers.ZeroPadding2D(name="pad"),
+}
+
+
+@pytest.mark.parametrize("layer", OTHER_LAYERS.values(), ids=OTHER_LAYERS)
+def test_refuses_other_layers(layer):
     model = REDNet(10, filters=4)
-    model = keras.Model(model.input, keras.layers.BatchNormalization(name="norm")(model.output))
-    with pytest.raises(ValueError, match="only. Received: norm, BatchNormalization"):
+    if layer.name == "conv99":
+        fold(keras.Model(model.input, _conv("conv99")(model.output)))
+    model = keras.Model(model.input, layer(model.output))
+    with pytest.raises(ValueError, match=f"only.* Received: {layer.name}, {type(layer).__name__}"):
         fold(model)
+
+
+def test_refuses_several_outputs():
+    model = REDNet(10, filters=4)
+    with pytest.raises(ValueError, match="1 inputs, 2 outputs"):
+        fold(keras.Model(model.input, [model.output, model.get_layer("conv1").output]))
+
+
+def test_holds_what_low_rank_adaptation_has_learned():
+    model = with_random_weights(REDNet(10, filters=8))
+    image = np.random.default_rng(1).random((1, 8, 9, 1), "float32")
+    before = keras.ops.convert_to_numpy(model(image))
+    model.get_layer("conv3").enable_lora(2)
+    model.get_layer("conv3").lora_kernel_b.assign(np.full((2, 8), 0.1))
+    expected = keras.ops.convert_to_numpy(model(image))
+    assert np.abs(expected - before).max() > 1e-3
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(fold(model)(image)), expected, atol=1e-5)
 
 
 VARIANTS_OF_SKIPS = ("symmetric", "residual")
