@@ -7,6 +7,7 @@ arXiv 1606.08921.
 import keras
 from keras import layers, ops
 
+from keras_rednet import fold, metrics  # noqa: F401  registers what a saved model may hold
 from keras_rednet import weights as pretrained
 
 SKIPS = ("symmetric", "residual", None)

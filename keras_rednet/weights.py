@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 PRETRAINED = Path(__file__).parent / "pretrained"
+WEIGHTLESS = ("InputLayer", "Add", "ReLU", "PadToMultiple", "CropLike")
 PART = ".part-"  # how the name of an unfinished file begins
 LONG_AGO = 24 * 3600  # seconds; no file takes so long to write
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # another one at each start of a Linux machine
@@ -89,10 +90,10 @@ def load_file(model, path):
     elif path.name.endswith((".weights.h5", ".keras")):
         try:
             if path.suffix == ".keras":
-                _require_wiring(path, model, _keras_wiring(path))
+                _require_network(path, model)
             model.load_weights(path)
         except (zipfile.BadZipFile, KeyError, OSError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            raise ValueError(f"{path} is damaged, or cannot be read: {error}") from error
     else:
         raise ValueError(f"A file of weights must end in .npz, .weights.h5 or .keras. Received: {path.name!r}.")
 
@@ -125,7 +126,7 @@ def save(model, path, record):
             downsample_at, skips, sha256) is added.
 
     Raises:
-        ValueError: the record lacks a key, or a weight is not finite in float16.
+        ValueError: the record lacks a key, a weight is not finite in float16, or the model is no RED-Net itself.
     """
     path = Path(path)
     if path.suffix != ".npz":
@@ -240,7 +241,14 @@ def _assign(model, arrays, source):
 
 
 def _variables(model):
-    return {f"{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.variables}
+    named = [(f"{layer.name}/{variable.name}", variable) for layer in model.layers for variable in layer.variables]
+    variables = dict(named)
+    if len(variables) < len(named):
+        raise ValueError(
+            "`model` must be a RED-Net itself, not one that holds a RED-Net, whose weights have no names of their own. "
+            f"Received: {model.name}, with the layers {[layer.name for layer in model.layers][:5]}."
+        )
+    return variables
 
 
 def _require_wiring(path, model, received):
@@ -258,9 +266,24 @@ def _wiring(model):
     return _described(json.loads(model.to_json()))
 
 
-def _keras_wiring(path):
+def _require_network(path, model):
+    """Raises ValueError where a `.keras` file holds another network than `model`; Keras goes by the order of layers."""
     with zipfile.ZipFile(path) as file:
-        return _described(json.loads(file.read("config.json")))
+        config = json.loads(file.read("config.json"))
+    received, expected = (_with_weights(network) for network in (config, json.loads(model.to_json())))
+    if received != expected:
+        differing = [pair for pair in zip([*expected, None], [*received, None], strict=False) if len(set(pair)) == 2]
+        raise ValueError(
+            f"{path} holds the weights of another network: expected {len(expected)} layers, received {len(received)}; "
+            f"the first that differs is {differing[0][1]} in place of {differing[0][0]}."
+        )
+    _require_wiring(path, model, _described(config))
+
+
+def _with_weights(config):
+    """Returns the names of a network's layers, but for those without weights, from what Keras writes of it."""
+    layers = config["config"].get("layers", [])
+    return [layer["config"]["name"] for layer in layers if layer["class_name"] not in WEIGHTLESS]
 
 
 def _described(config):

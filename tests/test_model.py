@@ -1,7 +1,12 @@
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 
+from keras_rednet.metrics import PSNR, negative_psnr
 from keras_rednet.model import RED10, RED20, RED30, REDNet, receptive_radius, size_multiple
 
 VARIANTS = {
@@ -189,3 +194,15 @@ def test_unknown_task_or_level_and_missing_weights():
         RED30(task="denoising")
     with pytest.raises(ValueError, match="no pretrained weights for RED30.*filters=7.*Pass weights=None"):
         RED30(filters=7)
+
+
+def test_a_model_with_our_loss_loads_where_keras_came_later(tmp_path):
+    """As in a process that unpickles it."""
+    model = REDNet(10, filters=4, downsample_at=(1,))
+    model.compile("adam", negative_psnr, metrics=[PSNR(data_range=1.0)])
+    model.save(tmp_path / "model.keras")
+    program = "from keras_rednet import restore; import keras, sys; keras.models.load_model(sys.argv[1])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program, str(tmp_path / "model.keras")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-1000:]

@@ -128,6 +128,33 @@ def test_refuses_a_keras_file_of_other_strides(tmp_path):
         RED10(filters=4, weights=tmp_path / "w.keras")
 
 
+@pytest.mark.parametrize("place", ["between", "behind"])
+def test_refuses_a_keras_file_with_more_layers(tmp_path, place):
+    """Keras would give each layer the weights of the one that stands in its place."""
+    more = keras.layers.Conv2D(4 if place == "between" else 1, 3, padding="same", name="more")
+
+    def call(layer, *arguments, **options):
+        outputs = layer(*arguments, **options)
+        return more(outputs) if layer.name == {"between": "conv3", "behind": "restored"}[place] else outputs
+
+    keras.models.clone_model(RED10(filters=4, weights=None), call_function=call).save(tmp_path / "w.keras")
+    with pytest.raises(ValueError, match=r"another network: expected 10 layers, received 11; .* is more in place of"):
+        RED10(filters=4, weights=tmp_path / "w.keras")
+
+
+def test_refuses_a_keras_file_of_anything_else(tmp_path):
+    other = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(1, 3, strides=2, name="conv2d_7")])
+    other.save(tmp_path / "w.keras")
+    with pytest.raises(ValueError, match="another network: expected 10 layers, received 1; .* is conv2d_7 in place of"):
+        RED10(filters=4, weights=tmp_path / "w.keras")
+
+
+def test_refuses_a_model_that_holds_a_network(model, tmp_path):
+    with pytest.raises(ValueError, match="must be a RED-Net itself, not one that holds a RED-Net"):
+        weights.save(keras.Sequential([model]), tmp_path / "w.npz", COMPLETE)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 def test_takes_keras_files(model, tmp_path, suffix):
     path = tmp_path / f"w{suffix}"
