@@ -5,6 +5,7 @@ float32, [h, w, c], in [0, 1].
 """
 
 import dataclasses
+import math
 import weakref
 from collections.abc import Callable
 
@@ -22,6 +23,7 @@ COLORS = ("channels", "luminance", "ycbcr")
 VISIBLE = 1 / 512  # the least alpha that pixels of 8 bits show
 MOST = 16  # of a float image, either way: noise lies beyond [0, 1], but not so far
 WINDOW_VALUES = 560 * 560 * 64  # values of one layer's feature maps that "auto" keeps in memory at a time, 80 MB
+JAX_WINDOW = 64  # pixels; JAX compiles anew for each size of window, which takes seconds, and keeps that
 _deployed = weakref.WeakKeyDictionary()  # model -> (its weights, deployment graph, that graph ready to run)
 
 
@@ -36,6 +38,7 @@ class Deployed:
         halo: how far around a pixel the network looks, in pixels, rounded up to a multiple of `size_multiple`.
         values_per_pixel: of its largest feature maps, for each pixel of the image.
         eight_bits: whether it rounds the image to 8 bits.
+        window_multiple: of which the sides of windows are multiples where an image has several: few sizes to compile.
     """
 
     run: Callable
@@ -44,6 +47,7 @@ class Deployed:
     halo: int
     values_per_pixel: float
     eight_bits: bool = False
+    window_multiple: int = 1
 
 
 def restore(model, image, *, color="channels", tile="auto", orientations=1):
@@ -213,12 +217,12 @@ def _tiles(network, shape, tile):
 
     Windows stay inside the image (padded to the size multiple), so the network's zero padding acts at its true border
     only; around what is kept they hold the network's halo; they start at multiples of the total stride. So the tiles
-    are the whole image's result. All windows are of one size, which one compiled graph serves.
+    are the whole image's result. All windows of an image are of one size.
     """
-    multiple, halo = network.size_multiple, network.halo
+    multiple = network.size_multiple
     padded = [-(-size // multiple) * multiple for size in shape[:2]]
     grid = _grid(network, padded, tile)
-    rows, columns = (_spans(*sizes, halo, multiple) for sizes in zip(shape[:2], padded, grid, strict=True))
+    rows, columns = (_spans(network, *sizes) for sizes in zip(shape[:2], padded, grid, strict=True))
     for row_window, row_keep, row_target in rows:
         for column_window, column_keep, column_target in columns:
             window = _mirrored(row_window, shape[0]), _mirrored(column_window, shape[1])
@@ -237,30 +241,38 @@ def _grid(network, padded, tile):
 
 
 def _cheapest_grid(network, padded):
-    """Returns the grid of fewest pixels to compute, halos included, among those whose windows fit in memory."""
+    """Returns the grid of fewest pixels to compute, halos included, among those whose windows fit in memory.
+
+    Windows that are not of `window_multiple` only come last, but a single one.
+    """
     (height, width), multiple, halo = padded, network.size_multiple, network.halo
-    most = max(WINDOW_VALUES / network.values_per_pixel, (64 + 2 * halo + multiple) ** 2)
+    least = 64 + 2 * halo + max(multiple, network.window_multiple)
+    most = max(WINDOW_VALUES / network.values_per_pixel, least**2)
     costs = {}
     for rows in range(1, height // 64 + 2):
-        window_height = _window(height, rows, halo, multiple)
+        window_height = _window(network, height, rows)
         side = max(multiple, int(most / window_height) // multiple * multiple - 2 * halo)
-        columns = max(1, -(-(width - 2 * halo) // side))
-        window_width = _window(width, columns, halo, multiple)
-        if window_height * window_width <= most:
-            costs[rows, columns] = rows * window_height * columns * window_width
+        fewest = max(1, -(-(width - 2 * halo) // side))
+        for columns in (fewest, fewest + 1):
+            window_width = _window(network, width, columns)
+            if window_height * window_width <= most:
+                uncommon = any(side % network.window_multiple for side in (window_height, window_width))
+                pixels = rows * window_height * columns * window_width
+                costs[rows, columns] = uncommon and rows * columns > 1, pixels
     return min(costs, key=costs.get)
 
 
-def _window(padded, count, halo, multiple):
-    """Returns the side of `count` equal windows that cover an axis and overlap by two halos."""
-    return -(-(padded + 2 * halo * (count - 1)) // (count * multiple)) * multiple
+def _window(network, padded, count):
+    """Returns the side of `count` equal windows that cover an axis and overlap by two halos at least."""
+    multiple = math.lcm(network.size_multiple, network.window_multiple)
+    return min(padded, -(-(padded + 2 * network.halo * (count - 1)) // (count * multiple)) * multiple)
 
 
-def _spans(size, padded, count, halo, multiple):
+def _spans(network, size, padded, count):
     """Cuts one axis: a list of (window, keep, target) slices."""
-    if count == 1:
+    window, halo, multiple = _window(network, padded, count), network.halo, network.size_multiple
+    if window == padded:
         return [(slice(0, padded), slice(0, size), slice(0, size))]
-    window = _window(padded, count, halo, multiple)
     starts = [round(i * (padded - window) / (count - 1) / multiple) * multiple for i in range(count)]
     cuts = [0, *(start + halo for start in starts[1:]), size]
     return [
@@ -310,6 +322,11 @@ def _deployment(model):
             "`model` must be a RED-Net, such as RED30(), or a TFLite file by load_tflite. "
             f"Received: {type(model).__name__}."
         )
+    if len(getattr(model, "inputs", None) or ()) != 1:
+        raise TypeError(
+            "`model` must be a functional model with one input, as RED30() is. "
+            f"Received: {type(model).__name__}; restore with the RED-Net in it."
+        )
     if (channels := model.input_shape[-1]) not in (1, 3):
         raise ValueError(f"`model` must have 1 or 3 channels. Received: {channels} channels.")
     weights = model.get_weights()
@@ -330,10 +347,13 @@ def _ready(model, graph):
         size_multiple=size_multiple(model),
         halo=halo(model),
         values_per_pixel=values_per_pixel(model),
+        window_multiple=JAX_WINDOW if keras.backend.backend() == "jax" else 1,
     )
 
 
 def _compiled(graph):
+    if keras.backend.backend() == "jax":
+        return _compiled_by_jax(graph)
     if keras.backend.backend() != "tensorflow":
         return lambda images: np.asarray(graph.predict_on_batch(images))
     import tensorflow as tf  # the backend, so it is there; one trace serves every size
@@ -349,6 +369,14 @@ def _compiled(graph):
             raise MemoryError(f"Not enough memory for tiles of {size} pixels: choose a smaller `tile`.") from None
 
     return run
+
+
+def _compiled_by_jax(graph):
+    """Like `predict_on_batch`, which gives JAX the arrays of the weights to destroy: other threads read them, too."""
+    import jax
+
+    function = jax.jit(lambda values, images: graph.stateless_call(values, [], images, training=False)[0])
+    return lambda images: np.asarray(function([variable.value for variable in graph.trainable_variables], images))
 
 
 def _white(dtype):

@@ -24,6 +24,21 @@ model = keras.models.load_model(f"{folder}/model.keras")
 np.save(f"{folder}/whole.npy", keras.ops.convert_to_numpy(model(image[None]))[0])
 np.save(f"{folder}/tiled.npy", restore(model, image, tile=16))
 """
+THREADS = """
+import concurrent.futures, sys
+import numpy as np
+import keras_rednet.restoration
+from keras_rednet import REDNet, restore
+images = np.random.default_rng(0).random((4, 61, 75, 1), "float32")
+model = REDNet(10, filters=8, downsample_at=(1,))
+model.get_layer("deconv5").set_weights([np.full((3, 3, 1, 8), 0.01, "float32"), np.zeros(1, "float32")])
+expected = [restore(model, image) for image in images]
+with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    together = list(pool.map(lambda i: restore(model, images[i % 4]), range(64)))
+for i, restored in enumerate(together):
+    np.testing.assert_array_equal(restored, expected[i % 4])
+assert (keras_rednet.restoration._deployment(model).window_multiple > 1) == (sys.argv[1] == "jax")
+"""
 TRAIN = """
 import dataclasses, sys
 import numpy as np
@@ -55,6 +70,11 @@ def test_same_picture(backend, variant, tmp_path):
     assert np.std(expected - image) > 0.01
     np.testing.assert_allclose(np.load(tmp_path / "whole.npy"), expected, atol=1e-5)
     np.testing.assert_allclose(np.load(tmp_path / "tiled.npy"), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_threads_share_a_network(backend):
+    run(backend, THREADS, backend)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

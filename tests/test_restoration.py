@@ -1,3 +1,4 @@
+import dataclasses
 import tracemalloc
 
 import keras
@@ -66,6 +67,23 @@ def test_auto_tiles_fit_in_memory_and_waste_little(size, downsample_at, waste):
     reduction = 2 if 1 in downsample_at else 1
     assert max(pixels) * 64 / reduction**2 <= WINDOW_VALUES
     assert sum(pixels) <= waste * np.prod(size)
+
+
+@pytest.mark.parametrize("downsample_at", [(), (1,), (5, 9)])
+def test_windows_of_few_sizes(downsample_at):
+    network = dataclasses.replace(_deployment(REDNet(30, downsample_at=downsample_at)), window_multiple=64)
+    sizes = [(1200 + 10 * i, 1800 - 7 * i) for i in range(40)]
+    windows = {tuple(map(len, window)) for size in sizes for window, _, _ in _tiles(network, size, "auto")}
+    assert {side % 64 for window in windows for side in window} == {0}
+    assert len(windows) < 12
+
+
+@pytest.mark.parametrize("tile", [16, 37, "auto"])
+@pytest.mark.parametrize("size", [(131, 157), (700, 96), (1, 203), (1, 9000)])
+def test_windows_of_few_sizes_give_the_same(gray_model, size, tile):
+    network = dataclasses.replace(_deployment(gray_model), window_multiple=64)
+    image = noise(*size, 1)
+    np.testing.assert_allclose(restore(network, image, tile=tile), whole(gray_model, image), atol=1e-5)
 
 
 def test_a_picture_that_fits_in_memory_is_one_tile():
@@ -324,6 +342,16 @@ def test_numbers_of_either_byte_order(gray_model, kind):
     restored = restore(gray_model, image.astype(f">{kind}"))
     assert restored.dtype == np.dtype(f">{kind}")
     np.testing.assert_array_equal(restored, restore(gray_model, image.astype(f"<{kind}")))
+
+
+class Subclassed(keras.Model):
+    pass
+
+
+@pytest.mark.parametrize("model", [Subclassed(), keras.Sequential([keras.layers.ReLU()])], ids=str)
+def test_refuses_models_that_are_not_functional(model):
+    with pytest.raises(TypeError, match=f"a functional model with one input, .* Received: {type(model).__name__}"):
+        restore(model, noise(4, 4))
 
 
 @pytest.mark.parametrize("model", [None, "RED30"])
