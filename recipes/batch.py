@@ -27,6 +27,8 @@ from keras_rednet.weights import written_whole
 DEAD_LETTERS = "dead_letters.csv"
 BATCH = 8  # pictures at a time for a process, at first and at most; alone when they are tried again
 MOST_FOLDERS = 100  # of the pictures', of which each machine tells whether it sees them
+# Memory of a GPU is taken as it is needed, not all at the start: other processes want some, too.
+GPU_SHARED = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 ROUNDS = 4  # of batches for each process, at least, lest one idles long while another restores the last batch
 
 
@@ -52,18 +54,20 @@ def attempt(work, source, target):
         return " ".join(f"{type(error).__name__}: {error}".split()), True
 
 
-def _restore_batch(batch, work, threads, attempt):
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
-    _share_gpus()
+def _restore_batch(batch, work, attempt):
     jobs = zip(batch["source"], batch["target"], strict=True)
     errors, again = zip(*(attempt(work, Path(source), Path(target)) for source, target in jobs), strict=True)
     return {**batch, "error": list(errors), "again": list(again)}
 
 
-def _share_gpus():
-    """Lets TensorFlow and JAX take a GPU's memory as they need it, not all at their start: others want some, too."""
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+def _environment(threads):
+    """Returns the environment of all processes, on all machines, but for what this one's says otherwise."""
+    variables = GPU_SHARED | {
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a process that has asked for no GPU sees none
+    }
+    backend = {"KERAS_BACKEND": keras.backend.backend()}
+    return {name: os.environ.get(name, value) for name, value in variables.items()} | backend
 
 
 def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=attempt, report=lambda: None):
@@ -85,7 +89,7 @@ def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=a
     size = max(1, min(BATCH, len(jobs) // (ROUNDS * workers)))
     for number in range(attempts):
         settled = set()
-        how = {"work": work, "threads": threads, "attempt": attempt}
+        how = {"work": work, "attempt": attempt}
         for target, error, again in _run(left, how, workers, threads, gpus, *((1, 1) if number else (size, 0))):
             dead.pop(target, None)
             if error:
@@ -94,6 +98,10 @@ def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=a
                 settled.add(target)
                 report()
         left = [job for job in left if str(job[1]) not in settled and not os.path.isfile(job[1])]
+        for source, target in [job for job in left if not os.path.lexists(job[0])]:  # of an old manifest
+            dead[str(target)] = f"FileNotFoundError: {source} is not there"
+            report()
+        left = [job for job in left if os.path.lexists(job[0])]
     dead = {str(target): f"its process died or failed, {attempts} times" for _, target in left} | dead
     return {target: reason for target, reason in dead.items() if not os.path.isfile(target)}
 
@@ -174,7 +182,7 @@ def main(arguments=None):
         parser.error("--overwrite would restore everything anew after each interruption: choose another --output")
     if command.weights and command.weights.endswith((".npz", ".tflite")):
         command.weights = os.path.abspath(command.weights)  # processes of other machines work in other folders
-    _share_gpus()
+    os.environ.update(GPU_SHARED | os.environ)
     output = Path(command.output).absolute()
     try:
         jobs = list_jobs(command.photos, command.output)
@@ -188,7 +196,7 @@ def main(arguments=None):
         parser.error('Ray is not installed: pip install "keras_rednet[ray]".')
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)
-    environment = {"env_vars": {"KERAS_BACKEND": keras.backend.backend()}}  # other machines have one of their own
+    environment = {"env_vars": _environment(options.threads)}
     try:
         _reach(options.address)
         ray.init(address=options.address, runtime_env=environment, log_to_driver=False, logging_level="warning")
@@ -201,7 +209,7 @@ def main(arguments=None):
             f"Ray knows of no machine with {options.threads} processors and {options.gpus:g} GPUs, as a process takes: "
             "choose other --threads or --gpus, or start Ray where there are some."
         )
-    if unfit := _unfit(nodes, cli.work(command), _folders(jobs), output):
+    if unfit := _unfit(nodes, cli.work(command), _folders(jobs), output, options.gpus):
         ray.shutdown()
         parser.error(f"Not every machine can take part. {unfit}")
     left = [job for job in jobs if not os.path.isfile(job[1])]
@@ -243,18 +251,18 @@ def _nodes_with(nodes, **wanted):
 
 def _folders(jobs):
     """Returns folders of pictures, some of them where there are many, and none that is not there for any machine."""
-    folders = sorted({source.parent for source, _ in jobs if source.parent.is_dir()})
+    folders = sorted(folder for folder in {source.parent for source, _ in jobs} if folder.is_dir())
     return folders[:: len(folders) // MOST_FOLDERS + 1]
 
 
-def _unfit(nodes, work, folders, output):
+def _unfit(nodes, work, folders, output, gpus=0):
     """Returns, in words, what machines lack that would fail, and so fast that most pictures came to them."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    found, check = [], ray.remote(num_cpus=0, max_retries=0)(_missing)
+    found, check = [], ray.remote(num_cpus=0, num_gpus=gpus, max_retries=0, max_calls=1)(_missing)
     places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
-    answers = [check.options(scheduling_strategy=place).remote(work, folders, output) for place in places]
+    answers = [check.options(scheduling_strategy=place).remote(work, folders, output, gpus) for place in places]
     for node, answer in zip(nodes, answers, strict=True):
         try:
             missing = ray.get(answer)
@@ -267,17 +275,27 @@ def _unfit(nodes, work, folders, output):
     return " ".join(found)
 
 
-def _missing(work, folders, output):
+def _missing(work, folders, output, gpus=0):
     """Returns what this machine lacks to restore pictures, or an empty text."""
     if gone := [str(folder) for folder in folders if not folder.is_dir()]:
         return f"{gone[0]} is not there"
     if not os.access(output, os.W_OK):
         return f"{output} is not there, or cannot be written to"
+    if gpus and not _sees_a_gpu():
+        return f"{keras.backend.backend()} sees no GPU there: install it for GPUs, or leave out --gpus"
     try:
         photos.Restorer(work)
     except photos.FAILURES as error:
         return " ".join(str(error).split()).rstrip(".")
     return ""
+
+
+def _sees_a_gpu():
+    backend = keras.backend.backend()
+    engine = importlib.import_module(backend)
+    if backend == "jax":
+        return engine.default_backend() != "cpu"
+    return engine.cuda.is_available() if backend == "torch" else bool(engine.config.list_physical_devices("GPU"))
 
 
 def _progress(total, seconds=10):

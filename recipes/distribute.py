@@ -46,6 +46,7 @@ def joined(coordinator, processes, process):
 
     jax.distributed.initialize(coordinator, processes, process, initialization_timeout=JOINING_SECONDS)
     try:
+        from_first([np.int32(0)])  # devices meet here: later JAX waits two minutes, and some may read files longer
         yield
     except BaseException:
         traceback.print_exc()

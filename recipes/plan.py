@@ -89,7 +89,8 @@ def table():
         f"RED30, in bfloat16, augmented by 16 cores ([training-h200.csv](tests/benchmark/results/training-h200.csv)). "
         f"A step of training holds a restoration and more, so the network takes at most {1 / gpu:.3f} s per "
         f"megapixel there; with the halos of windows of {WINDOW}x{WINDOW} pixels the billion needs at most "
-        f"{halos * total / gpu / (DAYS * 86400):,.0f} such GPUs for {DAYS} days, if windows reach them in batches; "
+        f"{halos * total / gpu / (DAYS * 86400):,.0f} such GPUs for {DAYS} days, if windows reach them in bfloat16 "
+        "and in batches, while `restore` sends one at a time, in float32; "
         f"files keep {codec * gpu:.1f} cores of each busy.",
     ]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from keras_rednet.photos import Work
 from recipes import batch
@@ -85,6 +86,38 @@ def test_what_a_machine_lacks_is_named(photos, tmp_path):
     assert batch._missing(work, [photos], tmp_path / "out") == f"{tmp_path}/out is not there, or cannot be written to"
     own = Work("denoise", weights=f"{tmp_path}/none.npz")
     assert batch._missing(own, [photos], tmp_path) == f"{tmp_path}/none.npz: there is no such file"
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
+def test_a_machine_whose_backend_sees_no_gpu_is_named(photos, tmp_path):
+    assert batch._missing(Work("denoise"), [photos], tmp_path, gpus=0.5).startswith("tensorflow sees no GPU there")
+
+
+def test_all_processes_share_gpus_and_know_their_threads(monkeypatch):
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "true")
+    variables = batch._environment(threads=3)
+    assert variables["TF_NUM_INTRAOP_THREADS"] == "3"
+    assert variables["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    assert variables["XLA_PYTHON_CLIENT_PREALLOCATE"] == "true"  # as this machine's user wants
+    assert variables["KERAS_BACKEND"] == "tensorflow"
+
+
+def test_a_picture_that_is_gone_is_not_tried_again(photos, tmp_path, monkeypatch):
+    tried, reported = [], []
+
+    def run(jobs, *arguments):
+        tried.append([source.name for source, _ in jobs])
+        yield from ((str(target), "OSError: what may pass", True) for source, target in jobs if source.exists())
+
+    monkeypatch.setattr(batch, "_run", run)
+    jobs = [(photos / "photo0.png", tmp_path / "a.png"), (tmp_path / "none.png", tmp_path / "b.png")]
+    dead = batch.restore_all(jobs, Work("denoise"), workers=1, report=lambda: reported.append(1))
+    assert tried == [["photo0.png", "none.png"], ["photo0.png"], ["photo0.png"]]
+    assert dead == {
+        str(tmp_path / "a.png"): "OSError: what may pass",
+        str(tmp_path / "b.png"): f"FileNotFoundError: {tmp_path}/none.png is not there",
+    }
+    assert len(reported) == 1
 
 
 def test_the_folders_that_machines_look_for(tmp_path):
