@@ -85,6 +85,7 @@ def _cropped(name, clean, protocol):
             f"{name} must have the shape [h, w, {CHANNELS[protocol.color]}], as {protocol.color} has. "
             f"Received: shape={np.shape(clean)}."
         )
+    clean = np.asarray(clean)
     if not np.issubdtype(clean.dtype, np.floating):
         raise ValueError(f"{name} must be float32 in [0, 1]; divide 8-bit values by 255. Received: {clean.dtype}.")
     kept = [side // protocol.multiple * protocol.multiple for side in clean.shape[:2]]

@@ -237,7 +237,9 @@ def _grid(network, padded, tile):
         return _cheapest_grid(network, padded)
     if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
         raise ValueError(f"`tile` must be 'auto', None or a positive number of pixels. Received: tile={tile!r}.")
-    return [max(1, -(-(size - 2 * network.halo) // tile)) for size in padded]
+    common = math.lcm(network.size_multiple, network.window_multiple)
+    side = -(-(tile + 2 * network.halo) // common) * common - 2 * network.halo if network.window_multiple > 1 else tile
+    return [max(1, -(-(size - 2 * network.halo) // side)) for size in padded]
 
 
 def _cheapest_grid(network, padded):
@@ -251,9 +253,9 @@ def _cheapest_grid(network, padded):
     costs = {}
     for rows in range(1, height // 64 + 2):
         window_height = _window(network, height, rows)
-        side = max(multiple, int(most / window_height) // multiple * multiple - 2 * halo)
-        fewest = max(1, -(-(width - 2 * halo) // side))
-        for columns in (fewest, fewest + 1):
+        for step in (multiple, math.lcm(multiple, network.window_multiple)):
+            side = max(step, int(most / window_height) // step * step - 2 * halo)
+            columns = max(1, -(-(width - 2 * halo) // side))
             window_width = _window(network, width, columns)
             if window_height * window_width <= most:
                 uncommon = any(side % network.window_multiple for side in (window_height, window_width))

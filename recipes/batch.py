@@ -26,6 +26,7 @@ from keras_rednet.weights import written_whole
 
 DEAD_LETTERS = "dead_letters.csv"
 BATCH = 8  # pictures at a time for a process, at first and at most; alone when they are tried again
+CHECK_SECONDS = 120  # that machines have to tell what they lack
 MOST_FOLDERS = 100  # of the pictures', of which each machine tells whether it sees them
 # Memory of a GPU is taken as it is needed, not all at the start: other processes want some, too.
 GPU_SHARED = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -98,12 +99,23 @@ def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=a
                 settled.add(target)
                 report()
         left = [job for job in left if str(job[1]) not in settled and not os.path.isfile(job[1])]
-        for source, target in [job for job in left if not os.path.lexists(job[0])]:  # of an old manifest
+        gone = {job for job in left if _is_gone(job[0])}  # of an old manifest
+        for source, target in gone:
             dead[str(target)] = f"FileNotFoundError: {source} is not there"
             report()
-        left = [job for job in left if os.path.lexists(job[0])]
+        left = [job for job in left if job not in gone]
     dead = {str(target): f"its process died or failed, {attempts} times" for _, target in left} | dead
     return {target: reason for target, reason in dead.items() if not os.path.isfile(target)}
+
+
+def _is_gone(path):
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # who knows
+        pass
+    return False
 
 
 def _run(jobs, how, workers, threads, gpus, size, batches):
@@ -127,7 +139,8 @@ def _run(jobs, how, workers, threads, gpus, size, batches):
         num_gpus=gpus,
         max_calls=batches,  # by itself Ray ends a process with a GPU after each
         compute=ray.data.TaskPoolStrategy(size=workers),
-        ray_remote_args_fn=lambda: {"max_retries": 0},  # `restore_all` tries again; Ray would for ever
+        # `restore_all` tries again; Ray would for ever
+        ray_remote_args_fn=lambda: {"max_retries": 0, "runtime_env": {"env_vars": _environment(threads)}},
     )
     for row in pictures.iter_rows():
         yield row["target"], row["error"], row["again"]
@@ -196,7 +209,7 @@ def main(arguments=None):
         parser.error('Ray is not installed: pip install "keras_rednet[ray]".')
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)
-    environment = {"env_vars": _environment(options.threads)}
+    environment = {"env_vars": _environment(options.threads)}  # of the checks, too
     try:
         _reach(options.address)
         ray.init(address=options.address, runtime_env=environment, log_to_driver=False, logging_level="warning")
@@ -263,9 +276,13 @@ def _unfit(nodes, work, folders, output, gpus=0):
     found, check = [], ray.remote(num_cpus=0, num_gpus=gpus, max_retries=0, max_calls=1)(_missing)
     places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
     answers = [check.options(scheduling_strategy=place).remote(work, folders, output, gpus) for place in places]
+    deadline = time.monotonic() + CHECK_SECONDS
     for node, answer in zip(nodes, answers, strict=True):
         try:
-            missing = ray.get(answer)
+            missing = ray.get(answer, timeout=max(0, deadline - time.monotonic()))
+        except ray.exceptions.GetTimeoutError:  # its GPUs are busy with others' work
+            ray.cancel(answer)
+            continue
         except ray.exceptions.RayError as error:  # of another version of Python, or without this package
             missing = str(error).strip().splitlines()[-1]
             if node["NodeID"] not in {other["NodeID"] for other in ray.nodes() if other["Alive"]}:

@@ -94,6 +94,8 @@ def test_a_machine_whose_backend_sees_no_gpu_is_named(photos, tmp_path):
 
 
 def test_all_processes_share_gpus_and_know_their_threads(monkeypatch):
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_FORCE_GPU_ALLOW_GROWTH"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "true")
     variables = batch._environment(threads=3)
     assert variables["TF_NUM_INTRAOP_THREADS"] == "3"

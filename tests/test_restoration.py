@@ -78,6 +78,20 @@ def test_windows_of_few_sizes(downsample_at):
     assert len(windows) < 12
 
 
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"filters": 128, "kernel_size": 5, "downsample_at": (5,)}, (1600, 2400)),
+        ({"kernel_size": 9, "downsample_at": (5,)}, (1300, 1950)),
+        ({"filters": 512}, (1900, 2850)),
+    ],
+    ids=str,
+)
+def test_windows_of_few_sizes_for_networks_that_look_far_or_are_wide(options, size):
+    network = dataclasses.replace(_deployment(REDNet(30, **options)), window_multiple=64)
+    assert {len(side) % 64 for window, _, _ in _tiles(network, size, "auto") for side in window} == {0}
+
+
 @pytest.mark.parametrize("tile", [16, 37, "auto"])
 @pytest.mark.parametrize("size", [(131, 157), (700, 96), (1, 203), (1, 9000)])
 def test_windows_of_few_sizes_give_the_same(gray_model, size, tile):

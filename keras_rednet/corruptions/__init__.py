@@ -11,7 +11,7 @@ The contract of every class here:
 - What is random is drawn by `draw` and applied by `apply`, which is deterministic but for the noise that it adds.
 
 They are TensorFlow's: where another backend trains, call `dataset.keep_tensorflow_off_gpus` before the first, or
-TensorFlow takes the GPU's memory (`dataset.training_patches` does so by itself).
+TensorFlow takes the GPU's memory.
 
 `Sequence` applies several, one after the other; `Sometimes` applies one by chance.
 
