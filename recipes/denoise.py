@@ -3,7 +3,7 @@
     python -m recipes.train red30-fast-denoise-blind-gray --data bsds500/train t91 --out runs/gray
 
 `-fast` recipes down-sample at the first convolution (Sec. 4.5): 20 patches of 96x96 a second on two server cores
-(5 to 8 in float32 on two that are slow at bfloat16, which training then chooses).
+(8 in float32 on two that are slow at bfloat16, which training then chooses).
 recipes/results/denoise.csv holds what the shipped weights reach. To go on from them, as every shipped version has done:
 
     python -m recipes.train red30-fast-denoise-blind-gray --start-from red30-fast-denoise-blind-gray \
