@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import csv
 import dataclasses
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -466,6 +467,7 @@ def describe(recipe, training, validation):
     }
 
 
+@functools.cache  # looks into all packages
 def _engines():
     """Returns the packages that make the noise and compute, as they are installed."""
     found = importlib.metadata.packages_distributions()

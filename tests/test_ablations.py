@@ -30,6 +30,7 @@ def test_draws_a_figure(figure, photos, tmp_path, monkeypatch):
         label: dataclasses.replace(recipe, depth=10, filters=2, patch_size=32) for label, recipe in curves.items()
     }
     monkeypatch.setitem(ablations.FIGURES, figure, curves)
+    monkeypatch.setattr(train, "seconds_per_step", lambda recipe: 0.15)
     ablations.ablate(figure, train.split([photos]), 0.01, tmp_path)
     monkeypatch.setattr(train, "seconds_per_step", lambda recipe: 1e-9)  # by which they would take far longer
     ablations.ablate(figure, train.split([photos]), 0.01, tmp_path)  # is only drawn again

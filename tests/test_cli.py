@@ -663,7 +663,7 @@ def test_train_takes_the_options_of_the_recipes(photos, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     assert "usage: rednet train" in capsys.readouterr().out
-    run = ["train", "red30-fast-denoise-blind-gray", "--data", str(photos), "--out", str(tmp_path / "run"), "--smoke"]
+    run = ["train", "red10-fast-denoise-blind-gray", "--data", str(photos), "--out", str(tmp_path / "run"), "--smoke"]
     assert main(run) == 0
     assert (tmp_path / "run" / "weights.npz").exists()
 

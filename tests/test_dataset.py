@@ -17,7 +17,8 @@ from keras_rednet.photos import jobs
 def patches(photos, *, epoch=0, **changes):
     options = {"color": "gray", "patch_size": 24, "patches_per_image": 5, "batch_size": 4, "seed": 1, **changes}
     images = options.pop("images", None) or dataset.from_files(dataset.list_images(photos))
-    epoch = tf.Variable(epoch, dtype=tf.int64, trainable=False)
+    if not isinstance(epoch, tf.Variable):
+        epoch = tf.Variable(epoch, dtype=tf.int64, trainable=False)
     return dataset.training_patches(images, GaussianNoise((25, 25)), epoch=epoch, **options)
 
 
@@ -39,9 +40,15 @@ def test_patches(photos, color, channels):
     assert abs(255 * noise.std() - 25) < 1
 
 
+def all_windows(images):
+    """Returns the bytes of all 24x24 parts of images."""
+    views = [np.lib.stride_tricks.sliding_window_view(image, (24, 24)) for image in images]
+    return {window.tobytes() for view in views for row in view for window in row}
+
+
 def test_patches_are_crops_of_the_images_in_all_orientations(photos):
     images = [dataset.read_image(path, color="gray") for path in dataset.list_images(photos)]
-    windows = [np.lib.stride_tricks.sliding_window_view(image[..., 0], (24, 24)) for image in images]
+    windows = all_windows(image[..., 0] for image in images)
     seen = set()
     for _, clean in patches(photos, patches_per_image=16):
         for patch in np.rint(255 * clean.numpy()[..., 0]).astype("uint8"):
@@ -49,7 +56,7 @@ def test_patches_are_crops_of_the_images_in_all_orientations(photos):
                 (transposed, flipped)
                 for transposed, turned in enumerate((patch, patch.T))
                 for flipped, candidate in enumerate((turned, turned[::-1], turned[:, ::-1], turned[::-1, ::-1]))
-                if any((window == candidate).all(axis=(2, 3)).any() for window in windows)
+                if candidate.tobytes() in windows
             }
             assert matches
             seen |= matches
@@ -59,11 +66,11 @@ def test_patches_are_crops_of_the_images_in_all_orientations(photos):
 @pytest.mark.parametrize(("scale", "size"), [(0.5, (45, 35)), (0.1, (24, 24)), (1.5, (135, 105))])
 def test_images_are_resized_before_patches_are_cut(photos, scale, size):
     resized = [Image.open(path).convert("L").resize(size, Image.Resampling.BICUBIC) for path in photos.iterdir()]
-    windows = [np.lib.stride_tricks.sliding_window_view(np.asarray(image), (24, 24)) for image in resized]
+    windows = all_windows(np.asarray(image) for image in resized)
     for _, clean in patches(photos, scale_range=(scale, scale)):
         for patch in np.rint(255 * clean.numpy()[..., 0]).astype("uint8"):
             turned = [rotated for image in (patch, patch.T) for rotated in (np.rot90(image, k) for k in range(4))]
-            assert any((window == image).all(axis=(2, 3)).any() for window in windows for image in turned)
+            assert any(image.tobytes() in windows for image in turned)
 
 
 def test_scales_are_drawn_anew_each_time(photos):
@@ -75,8 +82,11 @@ def test_scales_are_drawn_anew_each_time(photos):
 def test_scales_are_drawn_evenly_in_their_logarithm(photos, monkeypatch):
     factors = []
     monkeypatch.setattr(dataset, "_resized", lambda image, factor, _: factors.append(factor) or image)
-    for epoch in range(50):
-        list(patches(photos, epoch=epoch, scale_range=(0.25, 4)))
+    epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+    pairs = patches(photos, epoch=epoch, scale_range=(0.25, 4))
+    for i in range(50):
+        epoch.assign(i)
+        list(pairs)
     logarithms = np.log2(factors)
     assert logarithms.min() > -2.001
     assert logarithms.max() < 2.001

@@ -1,5 +1,7 @@
 """Killed at any moment, restoring and training leave no half-written file and go on to the same result."""
 
+import csv
+import os
 import random
 import resource
 import signal
@@ -10,10 +12,26 @@ import time
 import pytest
 from PIL import Image
 from test_hostile import tiny_weights  # noqa: F401  a fixture
-from test_recipes import epochs_of, run_in_background
+from test_recipes import epochs_of
 
 PICTURES, KILLS = 40, 12
 TRAINING_KILLS = 6
+RUN = """
+import sys
+from recipes import train
+run = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+import dataclasses
+run = dataclasses.replace(run, epochs=4, patches_per_image=16)
+model = train.train(run, *train.split([sys.argv[1]]), sys.argv[2])
+import hashlib
+print("hash", hashlib.sha1(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest())
+"""
+
+
+def run_in_background(photos, out, **options):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", RUN, str(photos), str(out)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, **options)
 
 
 @pytest.mark.slow
@@ -61,6 +79,10 @@ def test_training(photos, tmp_path):
     assert "epoch 1/4" not in resumed[0]
     assert resumed[-1] == whole
     assert "hash" in whole
+    assert [path.name for path in (tmp_path / "killed" / "backup").iterdir()] == ["4.npz"]
+    histories = [(tmp_path / name / "history.csv").read_text().splitlines() for name in ("whole", "killed")]
+    losses = [[row["loss"] for row in csv.DictReader(lines)] for lines in histories]
+    assert losses[0] == losses[1]
     print(f"killed {TRAINING_KILLS} times, with so many epochs done: {done}")
 
 
