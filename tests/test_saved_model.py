@@ -22,9 +22,10 @@ def network(channels=1, **options):
     return with_random_weights(REDNet(10, filters=4, channels=channels, **options))
 
 
-@pytest.fixture(
-    scope="module", params=[(1, (), "channels"), (1, (1,), "luminance"), (1, (), "ycbcr"), (3, (1, 3), "channels")]
-)
+EXPORTED = [(1, (), "channels"), (1, (1,), "luminance"), (1, (), "ycbcr"), (3, (1, 3), "channels")]
+
+
+@pytest.fixture(scope="module", params=EXPORTED)
 def exported(request, tmp_path_factory):
     """Returns (model, color, folder)."""
     channels, downsample_at, color = request.param
@@ -163,6 +164,7 @@ def test_holds_no_transposed_convolution_and_its_weights_once(exported):
     assert count == fold(model).count_params()
 
 
+@pytest.mark.parametrize("exported", [EXPORTED[1], EXPORTED[3]], indirect=True)
 def test_the_c_api_alone(exported, tmp_path):
     compiler = shutil.which("cc")
     if not compiler:
