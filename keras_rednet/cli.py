@@ -32,9 +32,9 @@ examples:
   rednet export NAME -o denoise.tflite --quantize float16   a file for phones
   rednet weights                                            the shipped networks and what they score
 
-Colour, bit depth, alpha, EXIF data and ICC profile are kept (BMP holds neither of the last two); XMP and IPTC, where
-photo programs keep captions and keywords, are not. Links to folders are not followed. A broken file is named and the
-others are still restored; the exit status is then 1. Nothing is overwritten without --overwrite."""
+Colour, bit depth, alpha, EXIF data, ICC profile and of XMP the captions, keywords, stars and rights are kept (BMP holds
+none of the last three); IPTC's older records (IIM) are not. Links to folders are not followed. A broken file is named
+and the others are still restored; the exit status is then 1. Nothing is overwritten without --overwrite."""
 
 
 def main(arguments=None):

@@ -29,6 +29,7 @@ ORDER = b"II*\0"  # of a little-endian TIFF structure; behind it stands where it
 HEADER = 8  # bytes of both
 NOTE, FURTHEST = 0x927C, 2**14  # a maker's, which points to places that count from the header: it stays where it was
 COMMENT, UNICODE = 0x9286, b"UNICODE\0"  # whose letters are of two bytes in the structure's order
+XMP = 0x02BC
 BIG_TIFF = 43
 LONG = 4
 # What Pillow raises for files that are damaged, or of which it reads such fields.
@@ -88,11 +89,11 @@ def shortened(exif, most):
     return PREFIX + _structure(fields, b"")
 
 
-def add_to_tiff(path, exif):
-    """Adds an EXIF block's fields to a TIFF file, little-endian as Pillow writes it; those that are there stay."""
+def add_to_tiff(path, exif, xmp=None):
+    """Adds an EXIF block's fields and XMP to a TIFF file, little-endian as Pillow writes it; what is there stays."""
     with open(path, "r+b") as file:
         fields = _read_fields(io.BytesIO(exif.removeprefix(PREFIX)))
-        fields[MAIN] |= _read_fields(file)[MAIN]
+        fields[MAIN] |= _read_fields(file)[MAIN] | ({XMP: (1, len(xmp), xmp)} if xmp else {})
         end = file.seek(0, io.SEEK_END)
         start = end + end % 2
         file.write(bytes(end % 2) + _written(fields, start))

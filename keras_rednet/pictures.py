@@ -1,4 +1,4 @@
-"""Picture files in and out, with what a photographer wants kept: bit depth, alpha, EXIF data, ICC profile, the way up.
+"""Picture files in and out, with what a photographer wants kept: bit depth, alpha, EXIF, captions, profile, the way up.
 
 A picture is a PIL image, except 16-bit colour, which PIL does not hold: that is a uint16 array [h, w, 3|4].
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from keras_rednet import exif
+from keras_rednet import exif, xmp
 from keras_rednet.color import OTHER_SPACES, inverts_16_bits
 from keras_rednet.exif import DAMAGED
 from keras_rednet.weights import written_whole
@@ -49,7 +49,8 @@ PNG_SETTINGS = {"exif": b"eXIf", "icc_profile": b"iCCP", "transparency": b"tRNS"
 PNG_SETTINGS |= dict.fromkeys(("compression", "dpi", "interlace"))
 LONGEST_PROFILE = 2**26  # bytes; printers' have more than the megabyte that Pillow takes from a PNG
 MOST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels
-JPEG_EXIF = 65533  # bytes that a JPEG holds of it; cameras spread more over several parts
+JPEG_EXIF, JPEG_XMP = 65533, 65504  # bytes that a JPEG holds of them; cameras spread more over several parts
+XMP_TEXT = b"XML:com.adobe.xmp\0\0\0\0\0"  # its name in a PNG, without compression, language and translation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Picture:
     Args:
         image: PIL image or uint16 [h, w, 3|4].
         exif, icc_profile: the file's, bytes or None.
+        xmp: what the file's XMP says of what the picture shows, bytes or None.
         dpi: the file's (horizontal, vertical) dots per inch, or None.
         lossy: whether it was in a JPEG or lossy WebP file, or so in a TIFF: its noise is no longer white.
         colors: chunks of a PNG file that say what its numbers mean, (type, data) pairs.
@@ -67,6 +69,7 @@ class Picture:
     image: object
     exif: bytes | None = None
     icc_profile: bytes | None = None
+    xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     lossy: bool = False
     colors: tuple = ()
@@ -104,6 +107,7 @@ def read_picture(path):
             sideways = max(stored, orientation) >= 5
             described = exif.read(file, raw, sideways, converted=file.mode in OTHER_SPACES)
             image = file.transpose(TURNS[orientation]) if orientation in TURNS else file.copy()
+            packet = xmp.read(file)
             image.info.pop("exif", None)  # it tells the orientation that the file had
             profile = file.info.get("icc_profile") if file.mode not in OTHER_SPACES else None
             lossy = file.format in ("JPEG", "MPO") or file.info.get("compression") in LOSSY_TIFFS
@@ -134,7 +138,7 @@ def read_picture(path):
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     elif inverted:  # Pillow inverts 8 bits only
         image = Image.fromarray(65535 - np.asarray(image))
-    return Picture(image, described, profile, dpi, lossy, colors)
+    return Picture(image, described, profile, packet, dpi, lossy, colors)
 
 
 def _orientation(file):
@@ -195,26 +199,31 @@ def write_picture(path, picture):
     if options["format"] == "JPEG" and picture.exif:
         metadata["exif"] = exif.shortened(picture.exif, JPEG_EXIF)
     described = metadata.pop("exif", None) if options["format"] == "TIFF" else None  # in which Pillow would change it
+    chunks = list(picture.colors)
+    if picture.xmp:
+        chunks.append((b"iTXt", XMP_TEXT + picture.xmp))
+        if options["format"] == "WEBP" or (options["format"] == "JPEG" and len(picture.xmp) <= JPEG_XMP):
+            metadata["xmp"] = picture.xmp
     with written_whole(path) as temporary:
         if isinstance(picture.image, np.ndarray):
             temporary.write_bytes(_encode_png16(picture.image, metadata))
-            _add_colors(temporary, picture.colors)
+            _add_chunks(temporary, chunks)
             return
         try:
             picture.image.save(temporary, **options, **metadata)
-            if described:
-                exif.add_to_tiff(temporary, described)
+            if options["format"] == "TIFF" and (described or picture.xmp):
+                exif.add_to_tiff(temporary, described or b"", picture.xmp)
             if options["format"] == "PNG":
-                _add_colors(temporary, picture.colors)
+                _add_chunks(temporary, chunks)
         except (RuntimeError, SyntaxError, ValueError, struct.error) as error:
             raise ValueError(f"{path}: could not be written as {options['format']}. {error}") from error
 
 
-def _add_colors(path, colors):
+def _add_chunks(path, chunks):
     """Puts chunks into a PNG file, behind its header; Pillow writes only some of these."""
     content = path.read_bytes()
-    chunks = b"".join(_chunk(kind, data) for kind, data in colors)
-    path.write_bytes(content[:PNG_HEADER] + chunks + content[PNG_HEADER:])
+    added = b"".join(_chunk(kind, data) for kind, data in chunks)
+    path.write_bytes(content[:PNG_HEADER] + added + content[PNG_HEADER:])
 
 
 def _dpi(dpi):
