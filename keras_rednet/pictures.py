@@ -60,19 +60,19 @@ class Picture:
     Args:
         image: PIL image or uint16 [h, w, 3|4].
         exif, icc_profile: the file's, bytes or None.
-        xmp: what the file's XMP says of what the picture shows, bytes or None.
         dpi: the file's (horizontal, vertical) dots per inch, or None.
         lossy: whether it was in a JPEG or lossy WebP file, or so in a TIFF: its noise is no longer white.
         colors: chunks of a PNG file that say what its numbers mean, (type, data) pairs.
+        xmp: what the file's XMP says of what the picture shows, bytes or None.
     """
 
     image: object
     exif: bytes | None = None
     icc_profile: bytes | None = None
-    xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     lossy: bool = False
     colors: tuple = ()
+    xmp: bytes | None = None
 
 
 class UnkeptError(ValueError):
@@ -138,7 +138,7 @@ def read_picture(path):
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     elif inverted:  # Pillow inverts 8 bits only
         image = Image.fromarray(65535 - np.asarray(image))
-    return Picture(image, described, profile, packet, dpi, lossy, colors)
+    return Picture(image, described, profile, dpi, lossy, colors, packet)
 
 
 def _orientation(file):
