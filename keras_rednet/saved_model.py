@@ -26,7 +26,7 @@ from keras_rednet.fold import fold
 from keras_rednet.model import PadToMultiple, size_multiple
 
 COLORS = ("channels", "luminance", "ycbcr")
-PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # how files begin
+PNG, JPEG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff"  # how files begin; other chunks would hide the size
 SIZE, DEPTH = 16, 24  # where a PNG's width and bits per channel stand
 WARM_UP = (160, 240)  # pixels, at most, of the request that a server runs before the first real one
 

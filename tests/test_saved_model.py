@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import struct
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -16,6 +17,7 @@ from test_model import with_random_weights
 from keras_rednet import REDNet, export_saved_model, restore
 from keras_rednet import saved_model as module
 from keras_rednet.fold import fold
+from keras_rednet.pictures import _chunk
 
 
 def network(channels=1, **options):
@@ -106,6 +108,10 @@ def test_refuses_files_of_too_many_pixels_and_the_next_are_restored(tmp_path):
             signature(image_bytes=tf.constant([encoded(fits), large]))
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"at most 600 pixels"):
             signature(image_bytes=tf.constant([large[:-14]]))  # so it is refused before it is decoded, which fails
+    large = encoded(Image.new("RGB", (31, 20)))
+    hidden = _chunk(b"prVt", struct.pack(">IIB", 2, 2, 8))  # says 2x2 where the size should stand
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must be PNG or JPEG files"):  # for TensorFlow this is one
+        signature(image_bytes=tf.constant([large[:8] + hidden + large[8:]]))
     assert len(signature(image_bytes=tf.constant([encoded(fits)]))["restored_bytes"]) == 1
     signature(image_bytes=tf.constant([encoded(fits.convert("I;16"))]))
 
