@@ -24,7 +24,8 @@ if keras.backend.backend() == "tensorflow":
     from tensorflow.errors import OpError
 
     FAILURES += (OpError,)  # memory that runs out, for instance
-DIRECTED = (("deblur", "motion"),)  # tasks and levels whose damage has a direction: a turned picture's is another
+# Of tasks and levels, damage that has a direction: a turned picture's is another.
+DIRECTED = {("deblur", "motion"): "Motion blur", ("inpaint", "text"): "Text"}
 NEEDED = ("task", "level", "depth", "channels", "filters", "downsample_at")  # to build the network of a record
 COLORS = {
     "super_resolution": "luminance",
@@ -74,7 +75,7 @@ class Restorer:
     def __init__(self, work):
         if work.orientations > 1 and (work.task, work.level) in DIRECTED:
             raise ValueError(
-                f"{work.level.capitalize()} blur has a direction, which turned pictures do not have: leave out "
+                f"{DIRECTED[work.task, work.level]} has a direction, which turned pictures do not have: leave out "
                 f"--orientations. Received: orientations={work.orientations}."
             )
         self.work = work

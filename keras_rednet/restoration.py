@@ -62,7 +62,8 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
             BT.601 only; "ycbcr", each of Y, Cb and Cr, which is best for JPEG, as it codes these.
         tile: side of the squares that are restored at a time, in pixels, without their surroundings; "auto" fits
             their feature maps in some hundred megabytes; None takes the image whole. The result is the same.
-        orientations: 1, or 8 to average over all flips and rotations (Sec. 3.5): slower, slightly better.
+        orientations: 1, or 8 to average over all flips and rotations (Sec. 3.5): slower, slightly better, but worse for
+            damage that has a direction, as text and motion blur have.
 
     Returns:
         The restored image. Integers are rounded and clipped; floats are neither.

@@ -863,12 +863,16 @@ def test_a_link_to_itself_beside_an_output_inside_the_folder(denoise, photos, tm
 
 
 def test_what_has_a_direction_is_not_averaged_over_orientations(photos, tmp_path, capsys):
-    photo = str(photos / "photo0.png")
-    assert main(["deblur", photo, "-o", str(tmp_path / "a.png"), "--kernel", "motion", "--orientations", "8"]) == 2
+    run = [str(photos / "photo0.png"), "-o", str(tmp_path / "a.png"), "--orientations", "8"]
+    assert main(["deblur", *run, "--kernel", "motion"]) == 2
     assert "Motion blur has a direction, which turned pictures do not have" in capsys.readouterr().err
+    assert main(["inpaint", *run, "--remove", "text"]) == 2
+    assert "Text has a direction" in capsys.readouterr().err
     kinds = {(run.task, run.level) for run in EXPERIMENTS}
     assert kinds - {(run.task, run.level) for task in evaluate.TASKS for run in evaluate._scored(task, 8)} == {
-        ("deblur", "motion")
+        ("deblur", "motion"),
+        ("inpaint", "text 10"),
+        ("inpaint", "text 20"),
     }
     assert kinds == {(run.task, run.level) for task in evaluate.TASKS for run in evaluate._scored(task, 1)}
 
