@@ -7,8 +7,10 @@
 // `Accelerator.GPU` needs "com.google.ai.edge.litert:litert-gpu:2.3.0" as well; without it LiteRT throws.
 //
 // `channels` and `halo` stand in the .json beside the file. A network of one channel restores R, G and B each by itself;
-// one for luminance does not belong here. The photo must be at least 512 pixels wide and high. Beside it only a tile lies
-// on the heap, so its size is limited by what bitmaps may take. Threads that share a Rednet wait for each other.
+// one for luminance does not belong here. The photo must be at least 512 pixels wide and high, and upright: ImageDecoder
+// turns photos, BitmapFactory does not. A large one takes minutes: restore it off the main thread. Beside it and the
+// restored one, a tile is in memory and what LiteRT needs for it, some hundred megabytes with a fast network and more than
+// a gigabyte with RED30 itself; smaller files, such as 256x256, need less. Threads that share a Rednet take turns.
 // Tested with stand-ins for Android and LiteRT (tests/slow/test_apps.py), not on a phone.
 package keras.rednet
 
@@ -29,22 +31,34 @@ class Rednet(
     accelerator: Accelerator = Accelerator.CPU,
     threads: Int = 4,
 ) : AutoCloseable {
+    init {
+        require(channels == 1 || channels == 3) { "channels must be 1 or 3. Received: $channels." }
+        require(side > 2 * halo && side % 2 == 0) { "side must be even and above ${2 * halo} pixels. Received: $side." }
+    }
+
     private val options = CompiledModel.Options(accelerator).apply {
         if (accelerator == Accelerator.CPU) cpuOptions = CompiledModel.CpuOptions(numThreads = threads) // else one
     }
     private val model = CompiledModel.create(context.assets, asset, options)
     private val inputs = model.createInputBuffers()
     private val outputs = model.createOutputBuffers()
+    private var closed = false
 
-    @Synchronized
-    fun restore(photo: Bitmap): Bitmap {
+    /**
+     * Restores a photo. `onTile` is called before each tile, with how many of how many are done; what it throws, such as
+     * the CancellationException of a coroutine's `ensureActive()`, ends the work.
+     */
+    fun restore(photo: Bitmap, onTile: (done: Int, count: Int) -> Unit = { _, _ -> }): Bitmap {
         require(photo.width >= side && photo.height >= side) { "The photo must be at least $side x $side pixels." }
         val (width, height) = photo.width to photo.height
         val hardware = Build.VERSION.SDK_INT >= 26 && photo.config == Bitmap.Config.HARDWARE // as ImageDecoder gives them
         val readable = if (hardware) photo.copy(Bitmap.Config.ARGB_8888, false) else photo
         val restored = Bitmap.createBitmap(width, height, Bitmap.Config.ARGB_8888)
         val tile = IntArray(side * side)
-        for (y in spans(height)) for (x in spans(width)) {
+        val (rows, columns) = spans(height) to spans(width)
+        var done = 0
+        for (y in rows) for (x in columns) {
+            onTile(done++, rows.size * columns.size)
             readable.getPixels(tile, 0, side, x.window, y.window, side, side)
             val kept = (y.begin - y.window) * side + x.begin - x.window
             restored.setPixels(restoreTile(tile), kept, side, x.begin, y.begin, x.end - x.begin, y.end - y.begin)
@@ -66,7 +80,9 @@ class Rednet(
         }
     }
 
+    @Synchronized
     private fun run(values: FloatArray): FloatArray {
+        check(!closed) { "This Rednet is closed." }
         inputs[0].writeFloat(values)
         model.run(inputs, outputs)
         return outputs[0].readFloat()
@@ -88,7 +104,9 @@ class Rednet(
     }
 
     @Synchronized
-    override fun close() { // not while another thread restores
+    override fun close() { // waits for a tile at most
+        if (closed) return
+        closed = true
         (inputs + outputs).forEach { it.close() }
         model.close()
     }

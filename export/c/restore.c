@@ -1,4 +1,4 @@
-/* Restores a picture with a TFLite file of keras_rednet, by LiteRT's C library: what Android's NDK and iOS call.
+/* Restores a picture with a TFLite file of keras_rednet, by LiteRT's C library: what Android's NDK calls.
  *
  *     cc restore.c -o restore -LFOLDER -lLiteRt -Wl,-rpath,FOLDER
  *     ./restore model.tflite photo.ppm restored.ppm

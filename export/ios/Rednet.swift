@@ -4,14 +4,17 @@
 //
 //     let path = Bundle.main.path(forResource: "denoise-float16", ofType: "tflite")!
 //     let network = try Rednet(path: path, channels: 3, halo: 60)
-//     let restored = UIImage(cgImage: try network.restore(photo.cgImage!), scale: photo.scale,
-//                            orientation: photo.imageOrientation)
+//     let format = UIGraphicsImageRendererFormat()
+//     format.scale = photo.scale
+//     let upright = UIGraphicsImageRenderer(size: photo.size, format: format).image { _ in photo.draw(at: .zero) }
+//     let restored = UIImage(cgImage: try network.restore(upright.cgImage!), scale: photo.scale, orientation: .up)
 //
 // `channels`, `halo` and `multiple` (`size_multiple`) stand in the .json beside the file. A network of one channel
-// restores R, G and B each by itself; one for luminance does not belong here. Beside the photo and the restored one only
-// a tile of `side` x `side` pixels is in memory; the tiles overlap by `halo`, so the result is that of the whole photo.
-// Threads that share a Rednet wait for each other. Tested with stand-ins for Core Graphics and TensorFlow Lite
-// (tests/slow/test_apps.py), not on a phone.
+// restores R, G and B each by itself; one for luminance does not belong here. A large photo takes minutes: restore it off
+// the main thread. Beside it, a copy and the restored one, a tile of `side` x `side` pixels is in memory and what
+// TensorFlow Lite needs for it, some hundred megabytes at 512 with a fast network and more than a gigabyte with RED30
+// itself, for which 256 is better. Tiles overlap by `halo`, so the result is that of the whole photo. Threads that share a
+// Rednet take turns. Tested with stand-ins for Core Graphics and TensorFlow Lite (tests/slow/test_apps.py), not on a phone.
 import CoreGraphics
 import Foundation
 import TensorFlowLite
@@ -43,8 +46,11 @@ public final class Rednet {
     self.side = side
   }
 
-  /// Restores a photo and returns it in 8-bit sRGB, opaque, of the same size.
-  public func restore(_ photo: CGImage) throws -> CGImage {
+  /// Restores a photo and returns it in 8-bit sRGB, opaque, of the same size. `onTile` is called before each tile, with
+  /// how many of how many are done; what it throws, such as `Task.checkCancellation()` does, ends the work.
+  public func restore(_ photo: CGImage, onTile: (_ done: Int, _ count: Int) throws -> Void = { _, _ in }) throws
+    -> CGImage
+  {
     let (width, height) = (photo.width, photo.height)
     let (source, from) = try Rednet.canvas(width, height)
     let (target, to) = try Rednet.canvas(width, height)
@@ -52,8 +58,12 @@ public final class Rednet {
     source.draw(photo, in: CGRect(x: 0, y: 0, width: width, height: height))
     let (windowHeight, windowWidth) = (window(height), window(width))
     let planes = channels == 3 ? [[0, 1, 2]] : [[0], [1], [2]]
-    for y in spans(height) {
-      for x in spans(width) {
+    let (rows, columns) = (spans(height), spans(width))
+    var done = 0
+    for y in rows {
+      for x in columns {
+        try onTile(done, rows.count * columns.count)
+        done += 1
         for colors in planes {
           var values = [Float]()
           values.reserveCapacity(windowHeight * windowWidth * channels)

@@ -27,10 +27,16 @@ def test_the_kotlin_class_restores_tiles_as_the_whole(tmp_path):
             pytest.skip(f"{tool} is missing")
     source = [EXPORT / "android" / "Rednet.kt", *sorted((HERE / "android").glob("*.kt"))]
     run("kotlinc", *source, "-include-runtime", "-d", "app.jar", cwd=tmp_path)
-    *lines, refusal = run("java", "-jar", "app.jar", cwd=tmp_path)
-    assert len(lines) == 10
-    assert [line for line in lines if not line.endswith(" 0")] == []
-    assert refusal == "The photo must be at least 64 x 64 pixels."
+    lines = run("java", "-jar", "app.jar", cwd=tmp_path)
+    assert [line for line in lines[:10] if not line.endswith(" 0")] == []
+    assert lines[10:] == [
+        "0 of 4, 1 of 4, 2 of 4, 3 of 4, ",
+        "ended before tile 2",
+        "This Rednet is closed.",
+        "The photo must be at least 64 x 64 pixels.",
+        "side must be even and above 64 pixels. Received: 64.",
+        "channels must be 1 or 3. Received: 2.",
+    ]
 
 
 def test_the_swift_class_restores_tiles_as_the_whole(tmp_path):
@@ -43,6 +49,7 @@ def test_the_swift_class_restores_tiles_as_the_whole(tmp_path):
     source = [HERE / "ios" / "main.swift", EXPORT / "ios" / "Rednet.swift"]
     libraries = ["-I.", "-L.", *(f"-l{name}" for name in stand_ins), "-Xlinker", "-rpath", "-Xlinker", tmp_path]
     run("swiftc", "-O", *source, *libraries, "-o", "app", cwd=tmp_path)
-    lines = run(tmp_path / "app", cwd=tmp_path)
+    *lines, calls, end = run(tmp_path / "app", cwd=tmp_path)
     assert len(lines) == 15
     assert [line for line in lines if not line.endswith(" 0")] == []
+    assert (calls, end) == ("0 of 4, 1 of 4, 2 of 4, 3 of 4", "ended")

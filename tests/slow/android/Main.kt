@@ -26,9 +26,23 @@ fun main() {
         check(pixels.indices.all { pixels[it] ushr 24 == restored[it] ushr 24 }) { "another transparency" }
         println("$channels $width $height $worst")
     }
+    val network = Rednet(Context(), "3", 3, 4, SIDE)
+    val photo = Bitmap.createBitmap(3 * SIDE, SIDE, Bitmap.Config.ARGB_8888)
+    network.restore(photo) { done, count -> print("$done of $count, ") }
+    println()
+    refused { network.restore(photo) { done, _ -> check(done < 2) { "ended before tile $done" } } }
+    refused { network.restore(photo) { done, _ -> if (done == 1) network.close() } }
+    network.close()
+    refused { Rednet(Context(), "3", 3, 4, SIDE).restore(Bitmap.createBitmap(SIDE - 1, SIDE, Bitmap.Config.ARGB_8888)) }
+    refused { Rednet(Context(), "3", 3, SIDE / 2, SIDE) }
+    refused { Rednet(Context(), "3", 2, 4, SIDE) }
+}
+
+private fun refused(work: () -> Unit) {
     try {
-        Rednet(Context(), "3", 3, 4, SIDE).restore(Bitmap.createBitmap(SIDE - 1, SIDE, Bitmap.Config.ARGB_8888))
-    } catch (error: IllegalArgumentException) {
+        work()
+        println("not refused")
+    } catch (error: RuntimeException) {
         println(error.message)
     }
 }

@@ -35,9 +35,22 @@ func worst(width: Int, height: Int, channels: Int, multiple: Int) throws -> Int 
   return worst
 }
 
+struct Ended: Error {}
+
 for (channels, multiple) in [(1, 2), (3, 1), (3, 4)] {
   for (width, height) in [(64, 64), (65, 66), (10, 7), (300, 117), (131, 112)] {
     let worst = try worst(width: width, height: height, channels: channels, multiple: multiple)
     print(channels, multiple, width, height, worst)
   }
+}
+
+let network = try Rednet(path: "1", channels: 3, halo: 4, multiple: 1, side: 64)
+let photo = CGImage(width: 192, height: 64, pixels: [UInt8](repeating: 0, count: 4 * 192 * 64))
+var calls = [String]()
+_ = try network.restore(photo) { done, count in calls.append("\(done) of \(count)") }
+print(calls.joined(separator: ", "))
+do {
+  _ = try network.restore(photo) { done, _ in if done == 2 { throw Ended() } }
+} catch is Ended {
+  print("ended")
 }
