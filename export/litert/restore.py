@@ -61,38 +61,45 @@ class Network:
                 "A picture must be uint8, [h, w] or [h, w, 1 or 3], RGB without alpha. "
                 f"Received: {image.dtype}, shape {list(image.shape)}."
             )
-        pixels = image.reshape(*image.shape[:2], -1).astype(np.float32) / 255
-        channels, count = self.metadata["channels"], pixels.shape[2]
+        return self._in_tiles(self._restore_pixels, image.reshape(*image.shape[:2], -1)).reshape(image.shape)
+
+    def restore_planes(self, image):
+        """Restores float32 [h, w, c] in [0, 1], c as the network has it."""
+        return self._in_tiles(self._run, image)
+
+    def _in_tiles(self, restore, image):
+        """Returns what a function makes of [h, w, c] tile by tile, in the type of the image."""
+        rows, columns = (self._spans(side, axis) for axis, side in enumerate(image.shape[:2]))
+        bottom, right = (max(span[0].stop for span in spans) for spans in (rows, columns))
+        from_row, from_column = _reflected(image.shape[0], bottom)[:, None], _reflected(image.shape[1], right)[None]
+        restored = np.empty_like(image)
+        for window_y, keep_y, target_y in rows:
+            for window_x, keep_x, target_x in columns:
+                window = image[from_row[window_y], from_column[:, window_x]]
+                restored[target_y, target_x] = restore(window)[keep_y, keep_x]
+        return restored
+
+    def _restore_pixels(self, window):
+        """Restores uint8 [h, w, 1 or 3]."""
+        pixels, channels, count = window.astype(np.float32) / 255, self.metadata["channels"], window.shape[2]
         if channels == count:
-            restored = self.restore_planes(pixels)
+            restored = self._run(pixels)
         elif channels == 3:
-            restored = self.restore_planes(np.repeat(pixels, 3, axis=2)).mean(axis=2, keepdims=True)
+            restored = self._run(np.repeat(pixels, 3, axis=2)).mean(axis=2, keepdims=True)
         elif self.metadata.get("color") == "luminance":
             ycbcr = pixels @ YCBCR.T + OFFSET
             for i in range(3 if self.metadata.get("task") == "deblock" else 1):  # JPEG spoils colours as well
-                ycbcr[..., i : i + 1] = self.restore_planes(ycbcr[..., i : i + 1])
+                ycbcr[..., i : i + 1] = self._run(ycbcr[..., i : i + 1])
             restored = (ycbcr - OFFSET) @ RGB.T
         else:
-            restored = np.concatenate([self.restore_planes(pixels[..., i : i + 1]) for i in range(count)], axis=2)
-        return np.rint(255 * np.clip(restored, 0, 1)).astype(np.uint8).reshape(image.shape)
-
-    def restore_planes(self, image):
-        """Restores float32 [h, w, c] in [0, 1], c as the network has it, in tiles."""
-        height, width = image.shape[:2]
-        rows, columns = (self._spans(side, axis) for axis, side in enumerate((height, width)))
-        bottom, right = (max(span[0].stop for span in spans) for spans in (rows, columns))
-        padded = image[_reflected(height, bottom)][:, _reflected(width, right)]
-        restored = np.empty(image.shape, np.float32)
-        for window_y, keep_y, target_y in rows:
-            for window_x, keep_x, target_x in columns:
-                restored[target_y, target_x] = self._run(padded[None, window_y, window_x])[0, keep_y, keep_x]
-        return restored
+            restored = np.concatenate([self._run(pixels[..., i : i + 1]) for i in range(count)], axis=2)
+        return np.rint(255 * np.clip(restored, 0, 1)).astype(np.uint8)
 
     def _run(self, window):
         integers = self.metadata["type"] == "uint8"
-        image = np.rint(255 * window).astype(np.uint8) if integers else window
+        image = (np.rint(255 * window).astype(np.uint8) if integers else window)[None]
         with self.turn:
-            restored = self.interpreter.get_signature_runner(self.metadata["signature"])(image=image)["restored"]
+            restored = self.interpreter.get_signature_runner(self.metadata["signature"])(image=image)["restored"][0]
         return restored.astype(np.float32) / 255 if integers else restored
 
     def _spans(self, side, axis):
