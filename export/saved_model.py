@@ -18,11 +18,13 @@ def build(name, out, most_pixels=None):
     name = weights.versioned(name)
     base, _, version = name.rpartition("-v")
     folder = out / base / version
-    color = COLORS.get(weights.record(name)["recipe"]["task"], "channels")
+    record = weights.record(name)
+    color = COLORS.get(record["recipe"]["task"], "channels")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".part-", dir=out) as temporary:  # servers may be reading what is there
         fresh = Path(temporary) / version
-        export_saved_model(network(name), fresh, color=color, most_pixels=most_pixels)
+        metadata = weights.about(name, record)
+        export_saved_model(network(name), fresh, color=color, most_pixels=most_pixels, metadata=metadata)
         if folder.exists():
             folder.rename(Path(temporary) / "replaced")
         fresh.rename(folder)

@@ -49,8 +49,7 @@ def build(name, images, out, kinds=tuple(KINDS)):
     out.mkdir(parents=True, exist_ok=True)
     record = weights.record(name)
     recipe = train.RECIPES[stem(record["network"])]
-    about = {key: getattr(recipe, key) for key in ("task", "level", "color")}
-    about |= {"weights": name, "weights_sha256": record["sha256"], "licence": record["licence"]}
+    about = weights.about(name, record)
     paths = []
     for kind in kinds:
         options = dict(KINDS[kind])

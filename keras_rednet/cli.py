@@ -263,26 +263,24 @@ def _export(options):
 
 def _write_export(options, tflite):
     from keras_rednet import photos
+    from keras_rednet.weights import about, versioned
 
     network, record = photos.named_network(options.weights)
     recipe = record["recipe"]
+    metadata = about(options.weights if options.weights.endswith(".npz") else versioned(options.weights), record)
     if not tflite:
         from keras_rednet.saved_model import export_saved_model
 
         color = photos.COLORS.get(recipe["task"], "channels")
-        export_saved_model(network, options.output, color=color, most_pixels=options.most_pixels)
+        export_saved_model(network, options.output, color=color, most_pixels=options.most_pixels, metadata=metadata)
     else:
         from keras_rednet.tflite import export_tflite, stands
-        from keras_rednet.weights import versioned
 
         if not stands(recipe["task"], options.quantize):
             raise ValueError(
                 f"Where detail is sharp, 8 bits are too few for a network to {recipe['task']}: use --quantize float16, "
                 f"or none. Received: --quantize {options.quantize}."
             )
-        about = {key: recipe[key] for key in ("task", "level", "color")}
-        name = options.weights if options.weights.endswith(".npz") else versioned(options.weights)
-        about |= {"weights": name, "weights_sha256": record["sha256"], "licence": record.get("licence")}
         options.output.parent.mkdir(parents=True, exist_ok=True)
         export_tflite(
             network,
@@ -290,7 +288,7 @@ def _write_export(options, tflite):
             quantize=options.quantize,
             size=options.size,
             calibration=_calibration(options.calibration, recipe) if options.quantize == "int8" else None,
-            metadata=about,
+            metadata=metadata,
         )
 
 

@@ -13,6 +13,7 @@ are not.
 """
 
 import functools
+import json
 import os
 import shutil
 from pathlib import Path
@@ -31,7 +32,7 @@ SIZE, DEPTH = 16, 24  # where a PNG's width and bits per channel stand
 WARM_UP = (160, 240)  # pixels, at most, of the request that a server runs before the first real one
 
 
-def export_saved_model(model, directory, *, color="channels", most_pixels=None):
+def export_saved_model(model, directory, *, color="channels", most_pixels=None, metadata=None):
     """Writes a RED-Net as a SavedModel with its serving signatures and a warm-up request for each.
 
     Args:
@@ -41,6 +42,7 @@ def export_saved_model(model, directory, *, color="channels", most_pixels=None):
             and B; "luminance", the Y of BT.601 only (super-resolution); or "ycbcr", each of Y, Cb and Cr (deblocking).
         most_pixels: all signatures refuse larger pictures, with tf.errors.InvalidArgumentError, before they restore
             them; None takes all. A file of some kilobytes may hold more than a server has memory for.
+        metadata: dict of more to write into `assets.extra/keras_rednet.json`: task, weights, licence and the like.
 
     Raises:
         ValueError: the folder's name is no version, an unknown `color`, a bad `most_pixels`, or another number of
@@ -66,7 +68,11 @@ def export_saved_model(model, directory, *, color="channels", most_pixels=None):
     temporary = directory.with_name(f".part-{os.getpid()}-{directory.name}")  # a server looks at numbers only
     try:
         tf.saved_model.save(module, str(temporary), signatures=module.endpoints)
-        _write_warm_up(temporary / "assets.extra", model.input_shape[-1], most_pixels)
+        extra, channels = temporary / "assets.extra", model.input_shape[-1]
+        extra.mkdir()
+        _write_warm_up(extra / "tf_serving_warmup_requests", channels, most_pixels)
+        about = {"restores": color, "channels": channels, "most_pixels": most_pixels, **(metadata or {})}
+        (extra / "keras_rednet.json").write_text(json.dumps(about, indent=1) + "\n")
         temporary.rename(directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -191,7 +197,7 @@ def _to_integers(values, dtype):
     return tf.cast(tf.round(tf.clip_by_value(values, 0, 1) * dtype.max), dtype)
 
 
-def _write_warm_up(folder, channels, most_pixels):
+def _write_warm_up(path, channels, most_pixels):
     """Writes a request of each signature where TF Serving looks for them: TFRecords of PredictionLog messages."""
     most_pixels = most_pixels or np.prod(WARM_UP)  # a server with a request that is refused does not start
     width = min(WARM_UP[1], most_pixels)
@@ -202,8 +208,7 @@ def _write_warm_up(folder, channels, most_pixels):
         "restore_uint8": ("image", image[None]),
         "restore_image_bytes": ("image_bytes", np.array([encoded], object)),
     }
-    folder.mkdir()
-    with tf.io.TFRecordWriter(str(folder / "tf_serving_warmup_requests")) as writer:
+    with tf.io.TFRecordWriter(str(path)) as writer:
         for name, (argument, value) in requests.items():
             tensor = tf.make_tensor_proto(value).SerializeToString()
             model_spec = _field(3, name.encode())  # of tensorflow/serving's apis: ModelSpec.signature_name

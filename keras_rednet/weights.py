@@ -212,6 +212,12 @@ def versioned(name):
     return name
 
 
+def about(name, record):
+    """Returns what a file that was made from weights, of this name and record, says of itself: a dict for JSON."""
+    described = {key: record["recipe"][key] for key in ("task", "level", "color")}
+    return described | {"weights": name, "weights_sha256": record["sha256"], "licence": record.get("licence")}
+
+
 def _read_npz(path, sha256):
     if sha256 is not None and (found := _sha256(path)) != sha256:
         raise ValueError(

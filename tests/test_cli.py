@@ -543,6 +543,8 @@ def test_exports_a_saved_model_that_deblocks_as_the_command(own_weights, photos,
     model = RED10("deblock", filters=4, weights=own_weights)
     expected = restore(model, np.asarray(Image.open(photos / "photo0.png")), color="ycbcr")
     np.testing.assert_allclose(restored, expected, atol=1)
+    about = json.loads((tmp_path / "models" / "1" / "assets.extra" / "keras_rednet.json").read_text())
+    assert (about["restores"], about["task"], about["weights"]) == ("ycbcr", "deblock", str(own_weights))
     assert main(run) == 2
     assert "is there already: choose a new version" in capsys.readouterr().err
     assert main([*run, "--quantize", "int8"]) == 2

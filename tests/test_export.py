@@ -431,7 +431,16 @@ def test_saved_models_lie_where_tf_serving_looks(shipped, tmp_path):
     saved_model.main([NAME.rpartition("-v")[0], "--out", str(tmp_path / "dist")])
     assert not old.exists()
     assert "| red10-fast-denoise-blind-gray/3/, the SavedModel |" in card.card(NAME, tmp_path / "dist")
-    loaded = tf.saved_model.load(str(tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "3"))
+    folder = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "3"
+    about = json.loads((folder / "assets.extra" / "keras_rednet.json").read_text())
+    assert about == {
+        "restores": "channels",
+        "channels": 1,
+        "most_pixels": None,
+        **weights.about(NAME, weights.record(NAME)),
+    }
+    assert (about["weights"], about["task"], about["level"], about["color"]) == (NAME, "denoise", "blind", "gray")
+    loaded = tf.saved_model.load(str(folder))
     image = np.random.default_rng(0).random((1, 9, 7, 1), np.float32)
     expected = evaluate.network(NAME).predict(image, verbose=0)
     restored = loaded.signatures["serving_default"](image=tf.constant(image))["restored"].numpy()
