@@ -297,7 +297,7 @@ def test_the_c_program_names_what_it_cannot_take(c_program, photos, tmp_path):
     assert "give the restored picture another name" in done.stderr
 
 
-NAME = "red10-fast-denoise-blind-gray-v3"
+NAME = "red10-fast-denoise-blind-gray-v4"
 
 
 @pytest.fixture
@@ -426,12 +426,12 @@ def test_files_of_weights_that_are_not_shipped_any_more_are_named(shipped, photo
 
 
 def test_saved_models_lie_where_tf_serving_looks(shipped, tmp_path):
-    old = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "3" / "old"
+    old = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "4" / "old"
     old.mkdir(parents=True)
     saved_model.main([NAME.rpartition("-v")[0], "--out", str(tmp_path / "dist")])
     assert not old.exists()
-    assert "| red10-fast-denoise-blind-gray/3/, the SavedModel |" in card.card(NAME, tmp_path / "dist")
-    folder = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "3"
+    assert "| red10-fast-denoise-blind-gray/4/, the SavedModel |" in card.card(NAME, tmp_path / "dist")
+    folder = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "4"
     about = json.loads((folder / "assets.extra" / "keras_rednet.json").read_text())
     assert about == {
         "restores": "channels",
@@ -453,7 +453,7 @@ def test_a_saved_model_stays_until_the_next_one_is_there(shipped, tmp_path, monk
         directory.mkdir()
         raise OSError("disk full")
 
-    folder = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "3"
+    folder = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "4"
     folder.mkdir(parents=True)
     (folder / "served").touch()
     monkeypatch.setattr(saved_model, "export_saved_model", interrupted)
