@@ -71,8 +71,8 @@ Gray fast RED10 v2 went on from v1, taught by the fast RED30 as well, which gave
 
 v3 from v2, in two such runs, of `--epochs 16` and, from the first's weights.npz, `--epochs 12`, in float32, 12 patches
 a second on two cores without AVX-512: 60,704 patches, which gave 0.31, 0.26, 0.24 and 0.25 dB. v4 from v3 in one of
-`--epochs 30`, 65,040 patches: 0.19, 0.14, 0.13 and 0.15 dB more, and still each such run gives some. RED10 v2 came as fast RED10 v2 did, 12 patches a second, which
-gave 0.16, 0.16, 0.14 and 0.14 dB:
+`--epochs 30`, 65,040 patches: 0.19, 0.14, 0.13 and 0.15 dB more, and still each such run gives some. RED10 v2 came as
+fast RED10 v2 did, 12 patches a second, which gave 0.16, 0.16, 0.14 and 0.14 dB:
 
     python -m recipes.train red10-denoise-blind-gray --start-from red10-denoise-blind-gray \
         --teacher red30-fast-denoise-blind-gray --epochs 8 --data bsds500/train t91 --out runs/red10

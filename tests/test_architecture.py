@@ -17,6 +17,7 @@ LEVELS = {
     "keras_rednet.metrics": 0,
     "keras_rednet.resize": 0,
     "keras_rednet.weights": 0,
+    "keras_rednet.xmp": 0,
     "keras_rednet.fold": 0,
     "keras_rednet.model": 1,
     "keras_rednet.corruptions.noise": 1,
