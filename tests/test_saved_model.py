@@ -37,6 +37,11 @@ def exported(request, tmp_path_factory):
     return model, color, directory
 
 
+@pytest.fixture(scope="module")
+def loaded(exported):
+    return tf.saved_model.load(str(exported[2]))
+
+
 def pictures():
     """Yields PIL images of every kind, odd sizes and a single pixel."""
     random = np.random.default_rng(0)
@@ -60,10 +65,10 @@ def encoded(picture, kind="PNG"):
 
 
 @pytest.mark.parametrize("size", [(16, 24), (17, 23), (1, 1), (2, 5)])
-def test_floats(exported, size):
-    model, _, directory = exported
+def test_floats(exported, loaded, size):
+    model, _, _ = exported
     image = np.random.default_rng(1).random((2, *size, model.input_shape[-1]), "float32")
-    signature = tf.saved_model.load(str(directory)).signatures["serving_default"]
+    signature = loaded.signatures["serving_default"]
     restored = signature(image=tf.constant(image))["restored"].numpy()
     assert np.abs(restored - image).max() > 0.01
     np.testing.assert_allclose(restored, model.predict(image, verbose=0), atol=1e-5)
@@ -77,18 +82,18 @@ def test_a_policy_of_mixed_precision_does_not_reach_it(mixed_bfloat16, tmp_path)
     np.testing.assert_array_equal(restored["restored"].numpy(), image)
 
 
-def test_bytes(exported):
-    model, _, directory = exported
+def test_bytes(exported, loaded):
+    model, _, _ = exported
     image = np.random.default_rng(1).integers(0, 256, (2, 15, 22, model.input_shape[-1]), np.uint8)
-    restored = tf.saved_model.load(str(directory)).signatures["restore_uint8"](image=tf.constant(image))["restored"]
+    restored = loaded.signatures["restore_uint8"](image=tf.constant(image))["restored"]
     assert restored.dtype == tf.uint8
     for received, one in zip(restored.numpy(), image, strict=True):
         np.testing.assert_array_equal(received, restore(model, one))
 
 
-def test_files_of_every_kind_in_one_batch(exported):
-    model, color, directory = exported
-    signature = tf.saved_model.load(str(directory)).signatures["restore_image_bytes"]
+def test_files_of_every_kind_in_one_batch(exported, loaded):
+    model, color, _ = exported
+    signature = loaded.signatures["restore_image_bytes"]
     batch = [encoded(picture) for picture in pictures()]
     restored = signature(image_bytes=tf.constant(batch))["restored_bytes"].numpy()
     for picture, file in zip(pictures(), restored, strict=True):
@@ -117,9 +122,9 @@ def test_refuses_files_of_too_many_pixels_and_the_next_are_restored(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "WEBP"])
-def test_other_files_are_not_decoded(exported, kind):
+def test_other_files_are_not_decoded(loaded, kind):
     """TensorFlow decodes them, and is told their size by nothing before; of BMPs it takes a palette for gray."""
-    signature = tf.saved_model.load(str(exported[2])).signatures["restore_image_bytes"]
+    signature = loaded.signatures["restore_image_bytes"]
     file = encoded(Image.fromarray(np.zeros((4, 5, 3), np.uint8)), kind)
     for data in (file, b"", b"\x89PN"):
         with pytest.raises(tf.errors.InvalidArgumentError, match="must be PNG or JPEG files. Received"):
@@ -135,9 +140,9 @@ def test_pixels_that_are_too_many_are_refused_as_well(tmp_path):
             signatures[name](image=tf.zeros((1, 20, 31, 1), dtype))
 
 
-def test_jpeg_files(exported):
-    model, color, directory = exported
-    signature = tf.saved_model.load(str(directory)).signatures["restore_image_bytes"]
+def test_jpeg_files(exported, loaded):
+    model, color, _ = exported
+    signature = loaded.signatures["restore_image_bytes"]
     picture = Image.fromarray(
         np.random.default_rng(2).integers(0, 256, (24, 16), np.uint8)
     )  # else decoded less exactly
@@ -147,9 +152,9 @@ def test_jpeg_files(exported):
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(restored))), np.asarray(expected))
 
 
-def test_colour_jpeg_files(exported):
-    model, color, directory = exported
-    signature = tf.saved_model.load(str(directory)).signatures["restore_image_bytes"]
+def test_colour_jpeg_files(exported, loaded):
+    model, color, _ = exported
+    signature = loaded.signatures["restore_image_bytes"]
     smooth = Image.fromarray(np.random.default_rng(2).integers(0, 256, (3, 4, 3), np.uint8)).resize((32, 24))
     file = io.BytesIO()
     smooth.save(file, "JPEG", quality=95, subsampling=0)
