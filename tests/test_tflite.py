@@ -11,6 +11,7 @@ from test_model import VARIANTS, with_random_weights
 
 from keras_rednet import REDNet, export_tflite
 from keras_rednet import tflite as module
+from keras_rednet.fold import fold
 from keras_rednet.model import size_multiple
 
 FAST = {"downsample_at": (1,)}
@@ -117,7 +118,58 @@ def test_pixels_pass_the_8_bit_file_as_they_are(tmp_path):
     assert np.abs(restored.astype(int) - image).max() <= 1
 
 
-def test_the_8_bit_ranges_leave_out_the_rarest_values(tmp_path):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_evening_out_the_channels_keeps_the_function(variant):
+    model = with_random_weights(REDNet(20, filters=4, **VARIANTS[variant]))
+    kernel, bias = model.get_layer("conv1").get_weights()
+    kernel[..., 0] = bias[0] = 0  # a dead channel
+    model.get_layer("conv1").set_weights([kernel, bias])
+    graph, multiple = fold(model), size_multiple(model)
+    samples = [pixels(8 * multiple, 8 * multiple, model.input_shape[-1])]
+    before = [layer.get_weights() for layer in graph.layers if layer.weights]
+    values = module._values(graph, samples)
+    module._even_out(graph, values)
+    after = [layer.get_weights() for layer in graph.layers if layer.weights]
+    assert not any(np.allclose(old[0], new[0], rtol=1e-3) for old, new in zip(before, after, strict=True))
+    np.testing.assert_allclose(graph(samples[0][None]), model(samples[0][None]), atol=1e-4)
+    for name, found in module._values(graph, samples).items():
+        np.testing.assert_allclose(values[name], found, atol=1e-4 * max(1, np.abs(found).max()))
+
+
+def test_8_bits_hold_channels_of_all_sizes(tmp_path):
+    model, losses = network(), []
+    image = pixels(32, 48, 1)[None]
+    given = expected(model, image)
+    factors = np.float32(2.5) ** np.linspace(-1, 1, 16)  # the function stays
+    for uneven in (False, True):
+        if uneven:
+            (kernel, bias), (following, last) = (model.get_layer(name).get_weights() for name in ("conv1", "conv2"))
+            model.get_layer("conv1").set_weights([kernel * factors, bias * factors])
+            model.get_layer("conv2").set_weights([following / factors[:, None], last])
+            np.testing.assert_allclose(expected(model, image), given, atol=1e-5)
+        export_tflite(model, tmp_path / "model.tflite", quantize="int8", calibration=calibration())
+        losses.append(np.mean((run(tmp_path / "model.tflite", image) - given) ** 2))
+    assert losses[1] < 1.5 * losses[0]
+
+
+def test_biases_make_up_for_what_the_rounding_of_weights_takes():
+    graph, samples = fold(network()), calibration()
+    layer = graph.get_layer("deconv5")
+    kernel, bias = layer.get_weights()
+    before = keras.Model(graph.input, graph.get_layer("deconv4").output)
+    maps = [before(sample[None]) for sample in samples]
+    module._correct_biases(graph, module._values(graph, samples))
+    corrected = layer.get_weights()[1]
+    step = np.abs(kernel).max((0, 1, 2)) / 127
+    layer.set_weights([np.rint(kernel / step) * step, corrected])
+    rounded = np.concatenate([np.ravel(layer(found)[:, 1:-1, 1:-1]) for found in maps])
+    layer.set_weights([kernel, bias])
+    exact = np.concatenate([np.ravel(layer(found)[:, 1:-1, 1:-1]) for found in maps])
+    assert abs(np.mean(rounded - exact)) < 0.2 * abs(np.mean(rounded - corrected - exact + bias))
+
+
+def test_the_8_bit_ranges_leave_out_the_rarest_values(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_even_out", lambda graph, values: None)
     model = network()
     samples = [0.5 + 0.05 * (sample - 0.5) for sample in calibration()]
     samples[0][20:22, 20:22] = [[[0], [1]], [[1], [0]]]  # one speck
