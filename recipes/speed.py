@@ -22,7 +22,7 @@ from recipes.evaluate import INPUT, network
 from recipes.recipe import architecture
 
 SIZE = (480, 640)
-RUNS = 5
+RUNS = 3
 COLUMNS = ("network", "orientations", "ms_per_megapixel", "height", "width", "processor", "cores")
 SHOWN = ("denoise", "Set12", "30")  # task, images, level
 # Milliseconds for 160x240 pixels on two server cores, in PyTorch (FFDNet) and C (BM3D): other programs, another day.
@@ -97,7 +97,7 @@ def draw(path, speeds):
             axes.plot(x, y, marker, label=label)
     axes.set(xscale="log", xlabel="milliseconds per megapixel", ylabel=f"PSNR in dB, {images}, sigma {level}")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
 
