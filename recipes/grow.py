@@ -51,21 +51,23 @@ def shrink(deep, shallow):
         of_shallow.set_weights(of_deep.get_weights())
 
 
-def add_color(gray, color):
+def add_color(gray, color, seed=0):
     """Puts a gray RED-Net's weights into one for colour, in place: a start for training that knows no colours yet.
 
-    To each channel it adds what the gray one would add to the mean of the channels.
+    Of a gray image it gives what the gray one gives. Each filter of the first layer sees the channels mixed in another
+    way: were all to see their mean, no layer would have much of a gradient by which to tell colours apart.
 
     Args:
         gray: a trained RED-Net (keras_rednet.REDNet) of one channel.
         color: a RED-Net that differs in its number of channels only.
+        seed: integer, of the mixtures.
     """
     *inner, last = [layer.name for layer in gray.layers if layer.name.startswith(("conv", "deconv"))]
     for name in inner:
         kernel, bias = gray.get_layer(name).get_weights()
         if name == "conv1":  # [h, w, in, out]
             channels = color.get_layer(name).kernel.shape[2]
-            kernel = np.repeat(kernel, channels, axis=2) / channels
+            kernel = kernel * np.random.default_rng(seed).dirichlet(np.ones(channels), kernel.shape[3]).T
         color.get_layer(name).set_weights([kernel, bias])
     kernel, bias = gray.get_layer(last).get_weights()  # [h, w, out, in]
     color.get_layer(last).set_weights([np.repeat(kernel, channels, axis=2), np.repeat(bias, channels)])
