@@ -1,49 +1,66 @@
-// Restores photos on iOS with a TFLite file of keras_rednet for any size (float32, float16 or dynamic).
+// Restores photos on iOS with a TFLite file of keras_rednet.
 //
-//     pod 'TensorFlowLiteSwift'
+//     use_frameworks!
+//     pod 'TensorFlowLiteSwift', '2.17.0'
 //
-//     let path = Bundle.main.path(forResource: "denoise-float16", ofType: "tflite")!
-//     let network = try Rednet(path: path, channels: 3, halo: 60)
+//     let path = Bundle.main.path(forResource: "red30-fast-denoise-jpeg-color-v1-int8", ofType: "tflite")!
+//     let network = try Rednet(path: path)
 //     let format = UIGraphicsImageRendererFormat()
-//     format.scale = photo.scale
+//     (format.scale, format.opaque, format.preferredRange) = (photo.scale, true, .standard)
 //     let upright = UIGraphicsImageRenderer(size: photo.size, format: format).image { _ in photo.draw(at: .zero) }
 //     let restored = UIImage(cgImage: try network.restore(upright.cgImage!), scale: photo.scale, orientation: .up)
 //
-// `channels`, `halo` and `multiple` (`size_multiple`) stand in the .json beside the file. A network of one channel
-// restores R, G and B each by itself; one for luminance does not belong here. A large photo takes minutes: restore it off
-// the main thread. Beside it, a copy and the restored one, a tile of `side` x `side` pixels is in memory and what
-// TensorFlow Lite needs for it, some hundred megabytes at 512 with a fast network and more than a gigabyte with RED30
-// itself, for which 256 is better. Tiles overlap by `halo`, so the result is that of the whole photo. Threads that share a
-// Rednet take turns. Tested with stand-ins for Core Graphics and TensorFlow Lite (tests/slow/test_apps.py), not on a phone.
+// NAME.json stands beside NAME.tflite in the bundle. Any of the files will do: on a server's processor int8 was four times
+// as fast as the others. `delegates` such as MetalDelegate (subspec Metal) want a file of fixed size. Networks for
+// super-resolution do not enlarge: they want a photo that was, bicubic.
+//
+// A large photo takes minutes: restore it off the main thread. Beside it, a copy and the restored one, 4 bytes a pixel each,
+// a tile is in memory and what TensorFlow Lite needs for it, some hundred megabytes for 512x512 with a fast network and more
+// than a gigabyte with RED30 itself, for which 256 is better as `side`. (Smaller tiles compute more: of 12 megapixels the
+// fast RED30 computes each 1.8 times at 512, 3.5 times at 256.) Tiles overlap by the network's reach, so the result is that
+// of the whole photo. Threads that share a Rednet take turns. Tested with stand-ins for Core Graphics and TensorFlow Lite
+// (tests/slow/test_apps.py), not on a phone.
 import CoreGraphics
 import Foundation
 import TensorFlowLite
 
 public enum RednetError: Error {
   case outOfMemory
+  case unfit(side: Int, halo: Int, multiple: Int) // tiles must be larger than 2 * halo, and multiples of that
+  case notANumber // half precision overflowed: use no delegate
 }
 
+/// A network for R, G and B, for each of them by itself ("gray"), or for the luminance of photos.
 public final class Rednet {
+  private struct About: Decodable {
+    let channels, halo, size_multiple: Int
+    let size: [Int]?
+    let type: String
+    let color, task: String?
+  }
+
   private let interpreter: Interpreter
   private let turn = NSLock() // the interpreter has one place for its image
-  private let channels: Int
-  private let halo: Int
-  private let multiple: Int
-  private let side: Int
+  private let about: About
+  private let tile: (height: Int, width: Int)
   private var shape = [Int]()
 
-  public init(path: String, channels: Int, halo: Int, multiple: Int = 2, side: Int = 512, threads: Int = 2) throws {
-    precondition(channels == 1 || channels == 3, "channels must be 1 or 3")
-    precondition(
-      side > 2 * halo && side % multiple == 0, "side must be a multiple of \(multiple) above \(2 * halo) pixels")
+  /// `side`: of the tiles, for a file for any size.
+  public init(path: String, side: Int = 512, threads: Int = 2, delegates: [Delegate] = []) throws {
+    let beside = URL(fileURLWithPath: path).deletingPathExtension().appendingPathExtension("json")
+    about = try JSONDecoder().decode(About.self, from: Data(contentsOf: beside))
+    tile = about.size.map { ($0[0], $0[1]) } ?? (side, side)
+    for side in [tile.height, tile.width] where side <= 2 * about.halo || side % about.size_multiple != 0 {
+      throw RednetError.unfit(side: side, halo: about.halo, multiple: about.size_multiple)
+    }
     var options = Interpreter.Options()
     options.threadCount = threads
-    options.isXNNPackEnabled = true
-    interpreter = try Interpreter(modelPath: path, options: options)
-    self.channels = channels
-    self.halo = halo
-    self.multiple = multiple
-    self.side = side
+    options.isXNNPackEnabled = delegates.isEmpty
+    interpreter = try Interpreter(modelPath: path, options: options, delegates: delegates)
+    if let size = about.size {
+      shape = [1, size[0], size[1], about.channels]
+      try interpreter.allocateTensors()
+    }
   }
 
   /// Restores a photo and returns it in 8-bit sRGB, opaque, of the same size. `onTile` is called before each tile, with
@@ -56,30 +73,27 @@ public final class Rednet {
     let (target, to) = try Rednet.canvas(width, height)
     defer { withExtendedLifetime((source, target)) {} } // they own what `from` and `to` point to
     source.draw(photo, in: CGRect(x: 0, y: 0, width: width, height: height))
-    let (windowHeight, windowWidth) = (window(height), window(width))
-    let planes = channels == 3 ? [[0, 1, 2]] : [[0], [1], [2]]
-    let (rows, columns) = (spans(height), spans(width))
+    let window = (height: self.window(height, tile.height), width: self.window(width, tile.width))
+    let (rows, columns) = (spans(height, tile.height), spans(width, tile.width))
     var done = 0
     for y in rows {
       for x in columns {
         try onTile(done, rows.count * columns.count)
         done += 1
-        for colors in planes {
-          var values = [Float]()
-          values.reserveCapacity(windowHeight * windowWidth * channels)
-          for row in y.start..<(y.start + windowHeight) {
-            for column in x.start..<(x.start + windowWidth) {
-              let pixel = 4 * (Rednet.reflect(row, height) * width + Rednet.reflect(column, width))
-              for color in colors { values.append(Float(from[pixel + color]) / 255) }
-            }
+        var values = [Float]()
+        values.reserveCapacity(3 * window.height * window.width)
+        for row in y.start..<(y.start + window.height) {
+          for column in x.start..<(x.start + window.width) {
+            let pixel = 4 * (Rednet.reflect(row, height) * width + Rednet.reflect(column, width))
+            for color in 0..<3 { values.append(Float(from[pixel + color]) / 255) }
           }
-          let restored = try run(values, [1, windowHeight, windowWidth, channels])
-          for row in y.begin..<y.end {
-            for column in x.begin..<x.end {
-              let value = ((row - y.start) * windowWidth + column - x.start) * channels
-              for (i, color) in colors.enumerated() {
-                to[4 * (row * width + column) + color] = UInt8((255 * min(max(restored[value + i], 0), 1)).rounded())
-              }
+        }
+        try restore(&values, window.height, window.width)
+        for row in y.begin..<y.end {
+          for column in x.begin..<x.end {
+            let value = 3 * ((row - y.start) * window.width + column - x.start)
+            for color in 0..<3 {
+              to[4 * (row * width + column) + color] = UInt8((255 * min(max(values[value + color], 0), 1)).rounded())
             }
           }
         }
@@ -87,6 +101,22 @@ public final class Rednet {
     }
     guard let image = target.makeImage() else { throw RednetError.outOfMemory }
     return image
+  }
+
+  /// Restores R, G and B of a tile's pixels, in place.
+  private func restore(_ values: inout [Float], _ height: Int, _ width: Int) throws {
+    if about.channels == 3 {
+      values = try run(values, [1, height, width, 3])
+      return
+    }
+    let isLuminance = about.color == "luminance"
+    if isLuminance { Rednet.multiply(&values, Rednet.ycbcr, Rednet.offset) }
+    for plane in 0..<(isLuminance && about.task != "deblock" ? 1 : 3) { // JPEG spoils colours as well
+      let pixels = stride(from: plane, to: values.count, by: 3)
+      let restored = try run(pixels.map { values[$0] }, [1, height, width, 1])
+      for (i, pixel) in pixels.enumerated() { values[pixel] = restored[i] }
+    }
+    if isLuminance { Rednet.multiply(&values, Rednet.rgb, Rednet.black) }
   }
 
   private func run(_ values: [Float], _ wanted: [Int]) throws -> [Float] {
@@ -98,9 +128,14 @@ public final class Rednet {
       try interpreter.allocateTensors()
       shape = wanted
     }
-    try interpreter.copy(values.withUnsafeBufferPointer { Data(buffer: $0) }, toInputAt: 0)
+    let isInteger = about.type == "uint8"
+    let pixels = isInteger ? Data(values.map { UInt8((255 * min(max($0, 0), 1)).rounded()) }) : Data()
+    try interpreter.copy(isInteger ? pixels : values.withUnsafeBufferPointer { Data(buffer: $0) }, toInputAt: 0)
     try interpreter.invoke()
-    return try interpreter.output(at: 0).data.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    let data = try interpreter.output(at: 0).data
+    let restored = isInteger ? data.map { Float($0) / 255 } : data.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    if restored.contains(where: { $0.isNaN }) { throw RednetError.notANumber }
+    return restored
   }
 
   /// Where a tile starts, and from where to where its pixels are those of the whole photo.
@@ -108,12 +143,16 @@ public final class Rednet {
     let start, begin, end: Int
   }
 
-  private func window(_ size: Int) -> Int {
-    return min(side, (size + multiple - 1) / multiple * multiple)
+  private func padded(_ size: Int) -> Int {
+    return (size + about.size_multiple - 1) / about.size_multiple * about.size_multiple
   }
 
-  private func spans(_ size: Int) -> [Span] {
-    let padded = (size + multiple - 1) / multiple * multiple
+  private func window(_ size: Int, _ side: Int) -> Int {
+    return about.size == nil ? min(side, padded(size)) : side
+  }
+
+  private func spans(_ size: Int, _ side: Int) -> [Span] {
+    let (padded, halo, multiple) = (self.padded(size), about.halo, about.size_multiple)
     if padded <= side { return [Span(start: 0, begin: 0, end: size)] }
     let step = side - 2 * halo
     let count = (padded - 2 * halo + step - 1) / step
@@ -139,5 +178,23 @@ public final class Rednet {
   private static func reflect(_ position: Int, _ size: Int) -> Int {
     if position < size { return position }
     return size > position - size + 1 ? 2 * (size - 1) - position : size - 1
+  }
+
+  // ITU-R BT.601, studio range, values in [0, 1]: rows are Y, Cb and Cr for R, G and B; then the way back.
+  private static let ycbcr: [[Float]] = [
+    [0.2567882, 0.5041294, 0.0979059], [-0.1482235, -0.2909922, 0.4392157], [0.4392157, -0.3677882, -0.0714275],
+  ]
+  private static let offset: [Float] = [16.0 / 255, 128.0 / 255, 128.0 / 255]
+  private static let rgb: [[Float]] = [
+    [1.1643836, 0, 1.5960269], [1.1643836, -0.3917625, -0.8129683], [1.1643836, 2.0172326, 0],
+  ]
+  private static let black: [Float] = [-0.8742024, 0.5316683, -1.0856326]
+
+  /// Replaces the three values of each pixel by a matrix times them, and an offset.
+  private static func multiply(_ values: inout [Float], _ matrix: [[Float]], _ offset: [Float]) {
+    for i in stride(from: 0, to: values.count, by: 3) {
+      let (a, b, c) = (values[i], values[i + 1], values[i + 2])
+      for k in 0..<3 { values[i + k] = matrix[k][0] * a + matrix[k][1] * b + matrix[k][2] * c + offset[k] }
+    }
   }
 }

@@ -1,3 +1,5 @@
 package android.content.res
 
-class AssetManager
+class AssetManager(private val texts: Map<String, String>) {
+    fun open(name: String) = texts.getValue(name).byteInputStream()
+}

@@ -1,5 +1,5 @@
 package android.content
 
-class Context {
-    val assets = android.content.res.AssetManager()
+class Context(texts: Map<String, String>) {
+    val assets = android.content.res.AssetManager(texts)
 }

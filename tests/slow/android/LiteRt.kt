@@ -1,6 +1,7 @@
 package com.google.ai.edge.litert
 
 import android.content.res.AssetManager
+import org.json.JSONObject
 
 enum class Accelerator { NONE, CPU, GPU, NPU }
 
@@ -20,7 +21,7 @@ class TensorBuffer : AutoCloseable {
     }
 }
 
-class CompiledModel private constructor(private val channels: Int) : AutoCloseable {
+class CompiledModel private constructor(private val about: JSONObject) : AutoCloseable {
     class CpuOptions(val numThreads: Int? = null, val xnnPackFlags: Int? = null, val xnnPackWeightCachePath: String? = null)
 
     class Options(vararg val accelerators: Accelerator) {
@@ -32,22 +33,22 @@ class CompiledModel private constructor(private val channels: Int) : AutoCloseab
     fun createOutputBuffers() = listOf(TensorBuffer())
 
     fun run(inputs: List<TensorBuffer>, outputs: List<TensorBuffer>) {
-        outputs[0].writeFloat(network(inputs[0].readFloat(), SIDE, SIDE, channels))
+        val size = about.optJSONArray("size")!!
+        val restored = network(inputs[0].readFloat(), size.getInt(1), size.getInt(0), about.getInt("channels"))
+        if (about.optString("task") == "overflow") restored[0] = Float.NaN
+        outputs[0].writeFloat(restored)
     }
 
     override fun close() {}
 
     companion object {
-        const val SIDE = 64
-
-        // "1" or "3": how many channels the network has.
         @JvmStatic
         fun create(
             assets: AssetManager,
             name: String,
             options: Options = Options(Accelerator.CPU),
             environment: Environment? = null,
-        ) = CompiledModel(name.toInt())
+        ) = CompiledModel(JSONObject(assets.open(name.replace(".tflite", ".json")).reader().readText()))
     }
 }
 

@@ -8,6 +8,8 @@ public struct Tensor {
   public let data: Data
 }
 
+public protocol Delegate: AnyObject {}
+
 public final class Interpreter {
   public struct Options {
     public var threadCount: Int?
@@ -16,12 +18,19 @@ public final class Interpreter {
   }
 
   private let multiple: Int
+  private let isInteger, isBroken: Bool
   private var shape = [Int]()
   private var isAllocated = false
   private var input = Data(), output = Data()
 
-  /// `modelPath`: of which number of pixels the sides must be multiples.
-  public init(modelPath: String, options: Options? = nil) throws { multiple = Int(modelPath)! }
+  public init(modelPath: String, options: Options? = nil, delegates: [Delegate]? = nil) throws {
+    let path = modelPath.replacingOccurrences(of: ".tflite", with: ".json")
+    let about = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path))) as! [String: Any]
+    multiple = about["size_multiple"] as! Int
+    (isInteger, isBroken) = (about["type"] as! String == "uint8", about["task"] as! String == "overflow")
+    if let size = about["size"] as? [Int] { shape = [1, size[0], size[1], about["channels"] as! Int] }
+    precondition(options!.isXNNPackEnabled == delegates!.isEmpty)
+  }
 
   public func resizeInput(at index: Int, to shape: Tensor.Shape) throws {
     (self.shape, isAllocated) = (shape.dimensions, false)
@@ -31,16 +40,20 @@ public final class Interpreter {
 
   @discardableResult
   public func copy(_ data: Data, toInputAt index: Int) throws -> Tensor {
-    precondition(isAllocated && data.count == 4 * shape.reduce(1, *))
+    precondition(isAllocated && data.count == (isInteger ? 1 : 4) * shape.reduce(1, *))
     input = data
     return Tensor(data: data)
   }
 
   public func invoke() throws {
-    let values = input.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
     precondition(shape[1] % multiple == 0 && shape[2] % multiple == 0)
-    let restored = network(values, shape[2], shape[1], shape[3], multiple)
-    output = restored.withUnsafeBufferPointer { Data(buffer: $0) }
+    let values = isInteger ? input.map { Float($0) / 255 } : input.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    var restored = network(values, shape[2], shape[1], shape[3], multiple)
+    if isBroken { restored[0] = .nan }
+    output =
+      isInteger
+      ? Data(restored.map { UInt8((255 * min(max($0, 0), 1)).rounded()) })
+      : restored.withUnsafeBufferPointer { Data(buffer: $0) }
   }
 
   public func output(at index: Int) throws -> Tensor { return Tensor(data: output) }

@@ -1,19 +1,69 @@
 import CoreGraphics
+import Foundation
 import TensorFlowLite
+
+final class Accelerator: Delegate {}
 
 func reflected(_ position: Int, _ size: Int) -> Int {
   return position < size ? position : max(2 * (size - 1) - position, 0)
 }
 
+struct File {
+  var channels = 3, multiple = 1, halo = 4
+  var size = "null", type = "float32", color = "rgb", task = "denoise"
+
+  func rednet(side: Int = 64, delegates: [Delegate] = []) throws -> Rednet {
+    let path = NSTemporaryDirectory() + "network"
+    let text = """
+      {"channels": \(channels), "halo": \(halo), "size_multiple": \(multiple), "size": \(size), "type": "\(type)",
+       "color": "\(color)", "task": "\(task)", "more": [1]}
+      """
+    try text.write(toFile: path + ".json", atomically: true, encoding: .utf8)
+    return try Rednet(path: path + ".tflite", side: side, delegates: delegates)
+  }
+}
+
+// ITU-R BT.601 in 8-bit steps: a luminance of 16 to 235 and colours of 16 to 240.
+let ycbcr: [[Double]] = [[65.481, 128.553, 24.966, 16], [-37.797, -74.203, 112, 128], [112, -93.786, -18.214, 128]]
+
+func determinant(_ m: [[Double]]) -> Double {
+  let first = m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1])
+  let second = m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
+  return first - second + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
+}
+
+/// What a network for luminance makes of a whole picture: of all three planes for deblocking.
+func ofLuminance(_ values: [Float], _ width: Int, _ height: Int, _ file: File) -> [Float] {
+  var planes = [[Float]](repeating: [Float](repeating: 0, count: width * height), count: 3)
+  for i in 0..<(width * height) {
+    for k in 0..<3 {
+      var sum: Double = ycbcr[k][3]
+      for c in 0..<3 { sum += ycbcr[k][c] * Double(values[3 * i + c]) }
+      planes[k][i] = Float(sum / 255)
+    }
+  }
+  for k in 0..<(file.task == "deblock" ? 3 : 1) {
+    planes[k] = TensorFlowLite.network(planes[k], width, height, 1, file.multiple)
+  }
+  var whole = values
+  for i in 0..<(width * height) { // Cramer's rule: R, G and B of Y, Cb and Cr
+    for c in 0..<3 {
+      var replaced: [[Double]] = ycbcr
+      for k in 0..<3 { replaced[k][c] = 255 * Double(planes[k][i]) - ycbcr[k][3] }
+      whole[3 * i + c] = Float(determinant(replaced) / determinant(ycbcr))
+    }
+  }
+  return whole
+}
+
 /// By how many gray levels at most a restored picture is off what the network makes of the whole, padded.
-func worst(width: Int, height: Int, channels: Int, multiple: Int) throws -> Int {
+func worst(width: Int, height: Int, _ file: File) throws -> Int {
   var pixels = [UInt8](repeating: 0, count: 4 * width * height)
   for i in pixels.indices { pixels[i] = UInt8.random(in: 0...255) }
-  let network = try Rednet(path: "\(multiple)", channels: channels, halo: 4, multiple: multiple, side: 64)
-  let restored = try network.restore(CGImage(width: width, height: height, pixels: pixels))
+  let restored = try file.rednet().restore(CGImage(width: width, height: height, pixels: pixels))
 
-  let wide = (width + multiple - 1) / multiple * multiple
-  let high = (height + multiple - 1) / multiple * multiple
+  let wide = (width + file.multiple - 1) / file.multiple * file.multiple
+  let high = (height + file.multiple - 1) / file.multiple * file.multiple
   var values = [Float]()
   for y in 0..<high {
     for x in 0..<wide {
@@ -21,7 +71,9 @@ func worst(width: Int, height: Int, channels: Int, multiple: Int) throws -> Int 
       for color in 0..<3 { values.append(Float(pixels[pixel + color]) / 255) }
     }
   }
-  let whole = TensorFlowLite.network(values, wide, high, 3, multiple)
+  let isLuminance = file.color == "luminance"
+  let whole =
+    isLuminance ? ofLuminance(values, wide, high, file) : TensorFlowLite.network(values, wide, high, 3, file.multiple)
   var worst = 0
   for y in 0..<height {
     for x in 0..<width {
@@ -37,15 +89,25 @@ func worst(width: Int, height: Int, channels: Int, multiple: Int) throws -> Int 
 
 struct Ended: Error {}
 
-for (channels, multiple) in [(1, 2), (3, 1), (3, 4)] {
+let files = [
+  File(channels: 1, multiple: 2, color: "gray"),
+  File(),
+  File(multiple: 4),
+  File(multiple: 2, type: "uint8"),
+  File(channels: 1, multiple: 2, color: "luminance", task: "deblock"),
+  File(channels: 1, multiple: 2, color: "luminance", task: "super_resolution"),
+]
+for file in files {
   for (width, height) in [(64, 64), (65, 66), (10, 7), (300, 117), (131, 112)] {
-    let worst = try worst(width: width, height: height, channels: channels, multiple: multiple)
-    print(channels, multiple, width, height, worst)
+    print(file.color, file.task, file.type, file.multiple, width, height, try worst(width: width, height: height, file))
   }
 }
+for (width, height) in [(96, 64), (98, 64), (300, 117)] { // nothing is reflected: a file of fixed size is never padded
+  print("rgb fixed", width, height, try worst(width: width, height: height, File(size: "[64, 96]")))
+}
 
-let network = try Rednet(path: "1", channels: 3, halo: 4, multiple: 1, side: 64)
-let photo = CGImage(width: 192, height: 64, pixels: [UInt8](repeating: 0, count: 4 * 192 * 64))
+let network = try File(size: "[64, 96]").rednet(delegates: [Accelerator()])
+let photo = CGImage(width: 288, height: 64, pixels: [UInt8](repeating: 0, count: 4 * 288 * 64))
 var calls = [String]()
 _ = try network.restore(photo) { done, count in calls.append("\(done) of \(count)") }
 print(calls.joined(separator: ", "))
@@ -53,4 +115,11 @@ do {
   _ = try network.restore(photo) { done, _ in if done == 2 { throw Ended() } }
 } catch is Ended {
   print("ended")
+}
+for (file, side) in [(File(halo: 32), 64), (File(multiple: 4), 66), (File(task: "overflow"), 64)] {
+  do {
+    _ = try file.rednet(side: side).restore(photo)
+  } catch let error as RednetError {
+    print(error)
+  }
 }
