@@ -66,9 +66,10 @@ def trials(metadata):
     task, color, level = (metadata[key] for key in ("task", "color", "level"))
     every = level in ("blind", "jpeg")
     scales = {f"scale {scale}": corruption for scale, corruption in super_resolution.SCALES.items()}
+    noise = NOISE | denoise.AS_JPEG if level == "jpeg" else NOISE
     qualities = {f"quality {quality}": corruption for quality, corruption in deblock.QUALITIES.items()}
     name, corruptions = {
-        "denoise": ("Set12" if color == "gray" else "Set5", NOISE if every else FIXED_NOISE),
+        "denoise": ("Set12" if color == "gray" else "Set5", noise if every else FIXED_NOISE),
         "super_resolution": ("Set5", scales),
         "deblock": ("LIVE1", qualities),
         "deblur": ("LIVE1", deblur.BLURS),

@@ -6,7 +6,7 @@ The folder holds clean images, which are corrupted to calibrate 8-bit files; no 
     NAME-512x512-float16.tflite, NAME-512x512-int8.tflite                              browsers and GPU delegates
 
 and beside each the JSON that stands in it. `python -m export.parity` then scores them. Networks for deblurring get no
-8-bit files, and denoisers no dynamic ones.
+8-bit files, denoisers no dynamic ones, and those for inpainting no int8 ones.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_rednet import dataset, weights
-from keras_rednet.tflite import export_tflite, stands
+from keras_rednet.tflite import export_tflite, stands, with_drawings
 from recipes import train
 from recipes.evaluate import network
 from recipes.recipe import stem
@@ -56,7 +56,7 @@ def build(name, images, out, kinds=tuple(KINDS)):
         if not stands(recipe.task, options.get("quantize")):
             continue
         if options.get("quantize") == "int8":
-            options["calibration"] = samples(recipe, images)
+            options["calibration"] = with_drawings(samples(recipe, images), recipe.task)
         paths.append(out / f"{name}-{kind}.tflite")
         described = export_tflite(network(name), paths[-1], metadata=about, **options)
         print(f"{paths[-1]}  {paths[-1].stat().st_size:,} bytes  {described['precision']}", flush=True)

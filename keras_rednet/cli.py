@@ -297,6 +297,7 @@ def _calibration(folder, recipe):
     if folder is None:
         raise ValueError("--quantize int8 needs --calibration FOLDER, with some dozens of corrupted pictures.")
     from keras_rednet import dataset
+    from keras_rednet.tflite import with_drawings
 
     gray = recipe["color"] == "gray"  # restores each of R, G and B, and their mean has less noise
     samples = []
@@ -305,7 +306,7 @@ def _calibration(folder, recipe):
         image = image[..., [i % 3]] if gray else image
         top, left = (max(0, side - CALIBRATION_CROP) // 2 for side in image.shape[:2])
         samples.append(image[top:, left:][:CALIBRATION_CROP, :CALIBRATION_CROP] / 255)
-    return samples
+    return with_drawings(samples, recipe["task"])
 
 
 def _evaluate(options):

@@ -10,10 +10,12 @@ import hashlib
 import json
 import tempfile
 from pathlib import Path
+from string import ascii_letters
 
 import keras
 import numpy as np
 import tensorflow as tf
+from PIL import Image, ImageDraw
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
@@ -24,13 +26,13 @@ from keras_rednet.weights import written_whole
 
 EIGHT_BITS = ("dynamic", "int8")
 QUANTIZE = (None, "float16", *EIGHT_BITS)
-UNFIT = {"deblur": EIGHT_BITS, "denoise": ("dynamic",)}
+UNFIT = {"deblur": EIGHT_BITS, "denoise": ("dynamic",), "inpaint": ("int8",)}
 METADATA = "keras_rednet"
 OPERATORS = {"CONV_2D", "ADD", "PAD", "DEPTH_TO_SPACE", "RELU", "MINIMUM", "QUANTIZE", "DEQUANTIZE"}
-LARGEST = 256  # pixels of a calibration image
-COVERED = 99.99  # percent of its values lie within the 8-bit range of a feature map
-EVENNESS = 0.75  # 1: all channels of a feature map become equally large, whatever that does to the weights
-VALUES = 2_000_000  # of a feature map, from which its range is taken
+LARGEST, DRAWING = 256, 128  # pixels a side of a calibration image, and of a drawn one
+DRAWN = 8  # photographs to a drawn picture in the calibration
+COVERED = 99.99  # percent of its values lie within the 8-bit range of a feature map, or of a channel
+VALUES = 2_000_000  # of a feature map, to take ranges and means from
 
 
 def stands(task, quantize):
@@ -39,6 +41,7 @@ def stands(task, quantize):
     Those for deblurring are not in 8 bits: where a picture is sharp, their feature maps go too far (recipes/bound.py).
     Denoisers answer hard detail of single pixels, stars or letters, with values far above all others. The steps of
     "dynamic" span what a feature map holds, so noise would stay in the sky around; those of "int8" are calibrated.
+    In "int8" inpainting loses most of all, some 0.3 to 0.4 dB around the few pixels that it changes at all.
     """
     return quantize not in UNFIT.get(task, ())
 
@@ -52,7 +55,8 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
         quantize: None (float32), "float16" (half the size), "dynamic" (8-bit weights, float32 images) or "int8"
             (8-bit arithmetic; with `size=None` the images are uint8, plain pixels).
         calibration: for "int8", corrupted images as the network will meet them, an iterable of float32 [h, w, c] in
-            [0, 1], rounded to 8 bits as pixels are; any sizes, of larger ones the middle 256x256 pixels count.
+            [0, 1], rounded to 8 bits as pixels are; any sizes, of larger ones the middle 256x256 pixels count. Of
+            photographs alone, `with_drawings`.
         size: (height, width) of the images, or None for any size. Browsers and GPU delegates need a fixed one; those
             files take and give float32 whatever `quantize` is.
         metadata: dict of more to write into the metadata: task, level, licence and the like.
@@ -95,6 +99,37 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
     with written_whole(path.with_suffix(".json")) as file:
         file.write_text(json.dumps(described, indent=1) + "\n")
     return described
+
+
+def with_drawings(samples, task):
+    """Returns calibration images and, to every eight of them, a drawing: letters, lines or stars, white or black.
+
+    Photographs show no detail so hard: calibrated by them alone, the fast RED30 lost 7 dB of a page of letters at sigma
+    10, and 0.04 with drawings. For super-resolution none are added: no picture that was enlarged holds such detail.
+
+    Args:
+        samples: for `export_tflite`, an iterable of float32 [h, w, c] in [0, 1].
+        task: what the network does, such as "denoise" or "super_resolution".
+    """
+    samples = list(samples)
+    if task == "super_resolution":
+        return samples
+    return samples + [_drawing(number, samples[0].shape[2]) for number in range(-(-len(samples) // DRAWN))]
+
+
+def _drawing(number, channels):
+    random, picture = np.random.default_rng(number), Image.new("L", (DRAWING, DRAWING))
+    pen, pitch = ImageDraw.Draw(picture), int(random.integers(5, 13))
+    for place in range(0, DRAWING, pitch):
+        if number % 3 == 0:
+            pen.text((0, place), "".join(random.choice(list(ascii_letters), DRAWING // 4)), 255)
+        elif number % 3 == 1:
+            pen.line([(0, place), (DRAWING, place)], 255)
+        else:
+            pen.point([tuple(star) for star in random.integers(0, DRAWING, (2, 2)).tolist()], 255)
+    turned = picture.transpose(Image.Transpose.TRANSPOSE) if number % 4 > 1 else picture
+    light = np.asarray(turned, np.float32) / 255
+    return np.repeat((light if number % 2 else 1 - light)[..., None], channels, axis=2)
 
 
 def operators(content):
@@ -155,13 +190,12 @@ class EightBits(keras.layers.Layer):
 
 
 def _with_ranges(graph, samples):
-    """Evens out a deployment graph's feature maps, and returns one that rounds what its layers give to 8 bits.
+    """Readies a deployment graph's weights, in place, and returns one that rounds what its layers give to 8 bits.
 
     The ranges leave out the rarest values. They are a hundredth of a percent but twice as large as the rest, and cost
     every other value a bit: the converter's own calibration, from the least to the greatest, lost 0.36 dB of Set12 at
     sigma 10 with the fast RED30. Evened channels and corrected biases took the loss of fast RED10 v4 at sigma 10, 25
-    and 50 from 0.22, 0.13 and 0.10 dB to 0.15, 0.07 and 0.04. For inpainting 8 bits were and are too few: the
-    network for scratches loses 0.43 dB of LIVE1 so, and lost 0.28 (recipes/results/parity.csv).
+    and 50 from 0.22, 0.13 and 0.10 dB to 0.15, 0.07 and 0.04.
     """
     inner = [layer.name for layer in graph.layers[1:] if layer is not graph.layers[-1]]  # not the image or the restored
     values = _values(graph, samples)
@@ -186,30 +220,29 @@ def _values(graph, samples):
         for found, feature_map in zip(values.values(), probe(sample[None], training=False), strict=True):
             pixels = np.reshape(feature_map, (-1, feature_map.shape[-1]))
             found.append(random.choice(pixels, VALUES // len(samples) // pixels.shape[1] + 1))
-    return {name: np.concatenate(found) for name, found in values.items()}
+    return {name: np.concatenate(values.pop(name)) for name in list(values)}  # one after the other, to save memory
 
 
 def _even_out(graph, values):
-    """Divides the channels of each feature map by what lets 8 bits hold them all well; the graph's function stays.
+    """Divides the channels of each feature map by how large they are; the graph's function stays.
 
     One range serves all channels of a feature map, so the small ones are left with few steps of it. As rectifiers pass
-    a positive factor on, the convolutions after it can take it back; what their weights, which are rounded too, had
-    best take is weighed by EVENNESS (cross-layer equalization, Nagel et al., arXiv 1906.04721; the weighing of
-    SmoothQuant, arXiv 2211.10438). Feature maps that are summed share their factors. `values` are divided as well.
+    a positive factor on, the convolutions after it take it back. (Cross-layer equalization, Nagel et al., arXiv
+    1906.04721, which spares the weights half of it. On validation images and at sigma 10 the fast RED30 lost 0.26 dB
+    so, and loses 0.09.) Feature maps that are summed share their factors. `values` are divided as well.
     """
     sources = _sources(graph)
-    groups = {layer.name: {layer.name} for layer in graph.layers}
+    groups = {layer.name: frozenset([layer.name]) for layer in graph.layers}
     for layer in graph.layers[1:]:
         if not layer.weights:
             merged = groups[layer.name].union(*(groups[name] for name in sources[layer.name]))
             groups |= dict.fromkeys(merged, merged)
-    for group in {min(group): group for group in groups.values()}.values():
+    for group in dict.fromkeys(groups.values()):
         if graph.layers[0].name in group or graph.layers[-1].name in group:
             continue
         readers = [layer for layer in graph.layers[1:] if layer.weights and sources[layer.name][0] in group]
         reach = np.max([np.percentile(np.abs(values[name]), COVERED, axis=0) for name in group], axis=0)
-        weight = np.max([np.abs(layer.get_weights()[0]).max((0, 1, 3)) for layer in readers], axis=0)
-        factors = _floored(reach) ** EVENNESS / _floored(weight) ** (1 - EVENNESS)
+        factors = np.maximum(reach, max(reach.max() / 10, 1e-6))  # the samples may not show how large a channel is
         for name in group:
             values[name] = values[name] / factors
             if parameters := graph.get_layer(name).get_weights():
@@ -220,13 +253,11 @@ def _even_out(graph, values):
             layer.set_weights([kernel * factors[:, None], bias])
 
 
-def _floored(sizes):
-    """Returns the sizes of channels, none below a tenth of the largest: the samples may not show how large one is."""
-    return np.maximum(sizes, max(sizes.max() / 10, 1e-6))
-
-
 def _correct_biases(graph, values):
-    """Adds to the biases what the rounding of the weights to 8 bits takes on average (Nagel et al., Sec. 4.2)."""
+    """Adds to the biases what the rounding of the weights to 8 bits takes on average (Nagel et al., Sec. 4.2).
+
+    For evened channels: evening changes the weights that are rounded.
+    """
     for name, (source, *_) in _sources(graph).items():
         if parameters := graph.get_layer(name).get_weights():
             kernel, bias = parameters

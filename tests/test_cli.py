@@ -470,6 +470,7 @@ def test_an_exported_file_names_the_version_of_its_weights(tmp_path):
         ("red30-fast-deblur-motion-color", "dynamic"),
         ("red30-fast-deblur-motion-color", "int8"),
         ("red30-fast-denoise-blind-gray", "dynamic"),
+        ("red30-fast-inpaint-text-color", "int8"),
     ],
 )
 def test_exports_no_8_bit_file_where_8_bits_are_too_few(photos, tmp_path, name, quantize, capsys):

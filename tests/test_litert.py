@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from ai_edge_litert import interpreter
-from PIL import Image
+from PIL import Image, ImageDraw
 from test_model import with_random_weights
 from test_tflite import calibration, expected, pixels
 
 from keras_rednet import RED30, REDNet, export_tflite, load_tflite, restore, upscale
 from keras_rednet.litert import to_litert
-from keras_rednet.tflite import stands
+from keras_rednet.tflite import stands, with_drawings
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,18 @@ def test_8_bits_are_too_few_for_denoisers_where_detail_is_hard(task, level):
     around[50:78, 50:78] = False
     exact, dynamic = (restore(network, noisy)[around] for network in (model, to_litert(model, quantize="dynamic")))
     assert (dynamic.std() > 3 * exact.std() + 1) != stands(task, "dynamic")
+
+
+def test_8_bits_hold_letters_where_drawings_calibrate_them(tmp_path):
+    model, random = RED30("denoise", downsample_at=(1,)), np.random.default_rng(0)
+    page = Image.new("L", (96, 96), 255)
+    for y in range(0, 96, 12):
+        ImageDraw.Draw(page).text((0, y), "to be or not to be 0123", 0)
+    noisy = np.clip(np.rint(np.asarray(page) + random.normal(0, 10, (96, 96))), 0, 255).astype("uint8")
+    soft = [np.clip(0.5 + 0.3 * (pixels(96, 96, 1) - 0.5) + random.normal(0, 0.1, (96, 96, 1)), 0, 1) for _ in range(8)]
+    export_tflite(model, tmp_path / "model.tflite", quantize="int8", calibration=with_drawings(soft, "denoise"))
+    difference = restore(load_tflite(tmp_path / "model.tflite"), noisy).astype(float) - restore(model, noisy)
+    assert np.std(difference) < 5  # gray levels, and above that without the drawings
 
 
 @pytest.mark.parametrize(("threads", "variable", "expected"), [(None, "3", 3), (2, "3", 2), (2, "0", 2)])
