@@ -504,9 +504,10 @@ def test_gray_denoisers_are_calibrated_by_single_channels(tmp_path):
     """As colour pictures are restored by them: the mean of R, G and B has less noise."""
     for i in range(3):
         Image.new("RGB", (8, 8), (30, 60, 90)).save(tmp_path / f"{i}.png")
-    samples = cli._calibration(tmp_path, {"color": "gray"})
+    *samples, drawing = cli._calibration(tmp_path, {"color": "gray", "task": "denoise"})
     assert [sample.shape for sample in samples] == 3 * [(8, 8, 1)]
     np.testing.assert_allclose([sample.mean() * 255 for sample in samples], (30, 60, 90))
+    assert drawing.shape[2] == 1
 
 
 def test_an_export_leaves_what_lies_beside_it_alone(own_weights, tmp_path, capsys):
