@@ -41,7 +41,7 @@ def stands(task, quantize):
     Those for deblurring are not in 8 bits: where a picture is sharp, their feature maps go too far (recipes/bound.py).
     Denoisers answer hard detail of single pixels, stars or letters, with values far above all others. The steps of
     "dynamic" span what a feature map holds, so noise would stay in the sky around; those of "int8" are calibrated.
-    In "int8" inpainting loses most of all, some 0.3 to 0.4 dB around the few pixels that it changes at all.
+    In "int8" inpainting lost most of all tasks, more than is released (export/parity.py).
     """
     return quantize not in UNFIT.get(task, ())
 
