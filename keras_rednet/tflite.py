@@ -195,7 +195,7 @@ def _with_ranges(graph, samples):
     The ranges leave out the rarest values. They are a hundredth of a percent but twice as large as the rest, and cost
     every other value a bit: the converter's own calibration, from the least to the greatest, lost 0.36 dB of Set12 at
     sigma 10 with the fast RED30. Evened channels and corrected biases took the loss of fast RED10 v4 at sigma 10, 25
-    and 50 from 0.22, 0.13 and 0.10 dB to 0.15, 0.07 and 0.04.
+    and 50 from 0.22, 0.13 and 0.10 dB to 0.15, 0.07 and 0.05.
     """
     inner = [layer.name for layer in graph.layers[1:] if layer is not graph.layers[-1]]  # not the image or the restored
     values = _values(graph, samples)

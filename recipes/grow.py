@@ -51,7 +51,7 @@ def shrink(deep, shallow):
         of_shallow.set_weights(of_deep.get_weights())
 
 
-def add_color(gray, color, seed=0):
+def add_color(gray, color):
     """Puts a gray RED-Net's weights into one for colour, in place: a start for training that knows no colours yet.
 
     Of a gray image it gives what the gray one gives. Each filter of the first layer sees the channels mixed in another
@@ -60,14 +60,13 @@ def add_color(gray, color, seed=0):
     Args:
         gray: a trained RED-Net (keras_rednet.REDNet) of one channel.
         color: a RED-Net that differs in its number of channels only.
-        seed: integer, of the mixtures.
     """
     *inner, last = [layer.name for layer in gray.layers if layer.name.startswith(("conv", "deconv"))]
     for name in inner:
         kernel, bias = gray.get_layer(name).get_weights()
         if name == "conv1":  # [h, w, in, out]
             channels = color.get_layer(name).kernel.shape[2]
-            kernel = kernel * np.random.default_rng(seed).dirichlet(np.ones(channels), kernel.shape[3]).T
+            kernel = kernel * np.random.default_rng(0).dirichlet(np.ones(channels), kernel.shape[3]).T
         color.get_layer(name).set_weights([kernel, bias])
     kernel, bias = gray.get_layer(last).get_weights()  # [h, w, out, in]
     color.get_layer(last).set_weights([np.repeat(kernel, channels, axis=2), np.repeat(bias, channels)])
