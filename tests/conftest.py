@@ -1,3 +1,4 @@
+import gc
 import os
 from pathlib import Path
 
@@ -12,6 +13,13 @@ from keras_rednet.model import RED30
 from keras_rednet.weights import save
 
 RECORD = {"recipe": {}, "commit": "test", "training_images": [], "validation_images": [], "patches": 0}
+
+
+def pytest_collection_finish():
+    """To search all of TensorFlow for garbage again and again took a tenth of the tests' time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ def test_the_curves_of_a_figure_are_different_networks_or_patches(figure):
     assert len(shapes) == len(curves) >= 3
 
 
-@pytest.mark.parametrize("figure", ["fig5", "fig8"])
+@pytest.mark.parametrize("figure", ["fig5", pytest.param("fig8", marks=pytest.mark.slow)])
 def test_draws_a_figure(figure, photos, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     curves = dict(list(ablations.FIGURES[figure].items())[:2])

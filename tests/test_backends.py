@@ -77,6 +77,7 @@ def test_same_picture(backend, tmp_path):
         np.testing.assert_allclose(np.load(folder / "tiled.npy"), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_threads_share_a_network(backend):
     run(backend, THREADS, backend)

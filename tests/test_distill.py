@@ -106,6 +106,7 @@ def teacher(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_run_with_a_teacher_resumes_to_the_same_weights(photos, tmp_path, teacher, capsys):
     recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
     recipe = dataclasses.replace(recipe, teacher=str(teacher), epochs=3)

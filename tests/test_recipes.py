@@ -24,7 +24,6 @@ RUNS = (
     "denoise-paper",
     "red10-fast-super-resolution-blind-gray",
     "red10-fast-deblur-disk-color",
-    "red10-fast-inpaint-text-color",
 )
 
 

@@ -175,7 +175,7 @@ def test_holds_no_transposed_convolution_and_its_weights_once(exported):
     assert count == fold(model).count_params()
 
 
-@pytest.mark.parametrize("exported", [EXPORTED[1], EXPORTED[3]], indirect=True)
+@pytest.mark.parametrize("exported", [EXPORTED[1], pytest.param(EXPORTED[3], marks=pytest.mark.slow)], indirect=True)
 def test_the_c_api_alone(exported, tmp_path):
     compiler = shutil.which("cc")
     if not compiler:

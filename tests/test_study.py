@@ -60,6 +60,7 @@ def test_the_initial_weights():
     assert np.abs(glorot["conv2"]).max() <= (6 / (2 * 9 * 8)) ** 0.5
 
 
+@pytest.mark.slow
 def test_the_table(photos, tmp_path, monkeypatch, capsys):
     small = {"depth": 10, "filters": 2, "patch_size": 32, "batch_size": 2}
     names = ("base", "rate 5e-4", "RED20, then RED30")
