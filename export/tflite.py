@@ -6,7 +6,7 @@ The folder holds clean images, which are corrupted to calibrate 8-bit files; no 
     NAME-512x512-float16.tflite, NAME-512x512-int8.tflite                              browsers and GPU delegates
 
 and beside each the JSON that stands in it. `python -m export.parity` then scores them. Networks for deblurring get no
-8-bit files, denoisers no dynamic ones, and those for inpainting no int8 ones.
+8-bit files, denoisers no dynamic ones, and those for inpainting no int8 ones; earlier ones in the folder are deleted.
 """
 
 import argparse
@@ -52,14 +52,16 @@ def build(name, images, out, kinds=tuple(KINDS)):
     about = weights.about(name, record)
     paths = []
     for kind in kinds:
-        options = dict(KINDS[kind])
+        options, path = dict(KINDS[kind]), out / f"{name}-{kind}.tflite"
         if not stands(recipe.task, options.get("quantize")):
+            for file in (path, path.with_suffix(".json")):
+                file.unlink(missing_ok=True)
             continue
         if options.get("quantize") == "int8":
             options["calibration"] = with_drawings(samples(recipe, images), recipe.task)
-        paths.append(out / f"{name}-{kind}.tflite")
-        described = export_tflite(network(name), paths[-1], metadata=about, **options)
-        print(f"{paths[-1]}  {paths[-1].stat().st_size:,} bytes  {described['precision']}", flush=True)
+        described = export_tflite(network(name), path, metadata=about, **options)
+        print(f"{path}  {path.stat().st_size:,} bytes  {described['precision']}", flush=True)
+        paths.append(path)
     return paths
 
 

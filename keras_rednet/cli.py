@@ -274,12 +274,13 @@ def _write_export(options, tflite):
         color = photos.COLORS.get(recipe["task"], "channels")
         export_saved_model(network, options.output, color=color, most_pixels=options.most_pixels, metadata=metadata)
     else:
-        from keras_rednet.tflite import export_tflite, stands
+        from keras_rednet.tflite import QUANTIZE, export_tflite, stands
 
         if not stands(recipe["task"], options.quantize):
+            others = " or ".join(kind for kind in QUANTIZE if kind and stands(recipe["task"], kind))
             raise ValueError(
-                f"Where detail is sharp, 8 bits are too few for a network to {recipe['task']}: use --quantize float16, "
-                f"or none. Received: --quantize {options.quantize}."
+                f"Where detail is sharp, such 8 bits are too few for a network to {recipe['task']}: use --quantize "
+                f"{others}, or none. Received: --quantize {options.quantize}."
             )
         options.output.parent.mkdir(parents=True, exist_ok=True)
         export_tflite(
@@ -287,21 +288,36 @@ def _write_export(options, tflite):
             options.output,
             quantize=options.quantize,
             size=options.size,
-            calibration=_calibration(options.calibration, recipe) if options.quantize == "int8" else None,
+            calibration=_calibration(options.calibration, network, recipe) if options.quantize == "int8" else None,
             metadata=metadata,
         )
+        _warn_of_loss(metadata["weights"], options)
 
 
-def _calibration(folder, recipe):
+def _warn_of_loss(name, options):
+    """Says where such a file of shipped weights lost more than is released (export/parity.py)."""
+    from recipes import tables
+
+    for row in tables.read(tables.RESULTS / "parity.csv"):
+        of_fixed_size = row["file"] != f"{name}-{options.quantize}.tflite"
+        same = (row["weights"], row["precision"], of_fixed_size) == (name, options.quantize, options.size is not None)
+        if same and row["verdict"]:
+            lost = f"{float(row['loss']):.2f} dB of {row['images']} at {row['level']}"
+            print(f"rednet: in {options.quantize} {name} lost {lost}, more than is released", file=sys.stderr)
+
+
+def _calibration(folder, network, recipe):
     """Returns the pictures of a folder as the network takes them, their centres."""
     if folder is None:
         raise ValueError("--quantize int8 needs --calibration FOLDER, with some dozens of corrupted pictures.")
     from keras_rednet import dataset
+    from keras_rednet.model import size_multiple
     from keras_rednet.tflite import with_drawings
 
+    paths = dataset.usable(dataset.list_images(folder)[:CALIBRATION], patch_size=size_multiple(network))
     gray = recipe["color"] == "gray"  # restores each of R, G and B, and their mean has less noise
     samples = []
-    for i, path in enumerate(dataset.usable(dataset.list_images(folder)[:CALIBRATION], patch_size=1)):
+    for i, path in enumerate(paths):
         image = dataset.read_image(path, color="rgb" if gray else recipe["color"])
         image = image[..., [i % 3]] if gray else image
         top, left = (max(0, side - CALIBRATION_CROP) // 2 for side in image.shape[:2])

@@ -30,7 +30,7 @@ UNFIT = {"deblur": EIGHT_BITS, "denoise": ("dynamic",), "inpaint": ("int8",)}
 METADATA = "keras_rednet"
 OPERATORS = {"CONV_2D", "ADD", "PAD", "DEPTH_TO_SPACE", "RELU", "MINIMUM", "QUANTIZE", "DEQUANTIZE"}
 LARGEST, DRAWING = 256, 128  # pixels a side of a calibration image, and of a drawn one
-DRAWN = 8  # photographs to a drawn picture in the calibration
+DRAWN, KINDS = 8, 6  # photographs to a drawn picture in the calibration; how many kinds of drawings there are
 COVERED = 99.99  # percent of its values lie within the 8-bit range of a feature map, or of a channel
 VALUES = 2_000_000  # of a feature map, to take ranges and means from
 
@@ -41,7 +41,7 @@ def stands(task, quantize):
     Those for deblurring are not in 8 bits: where a picture is sharp, their feature maps go too far (recipes/bound.py).
     Denoisers answer hard detail of single pixels, stars or letters, with values far above all others. The steps of
     "dynamic" span what a feature map holds, so noise would stay in the sky around; those of "int8" are calibrated.
-    In "int8" inpainting lost most of all tasks, more than is released (export/parity.py).
+    In "int8" those for inpainting lost more than is released (export/parity.py).
     """
     return quantize not in UNFIT.get(task, ())
 
@@ -102,7 +102,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
 
 
 def with_drawings(samples, task):
-    """Returns calibration images and, to every eight of them, a drawing: letters, lines or stars, white or black.
+    """Returns calibration images and a drawing to every eight, six at least: letters, lines or stars, white or black.
 
     Photographs show no detail so hard: calibrated by them alone, the fast RED30 lost 7 dB of a page of letters at sigma
     10, and 0.04 with drawings. For super-resolution none are added: no picture that was enlarged holds such detail.
@@ -112,9 +112,9 @@ def with_drawings(samples, task):
         task: what the network does, such as "denoise" or "super_resolution".
     """
     samples = list(samples)
-    if task == "super_resolution":
+    if task == "super_resolution" or not samples:
         return samples
-    return samples + [_drawing(number, samples[0].shape[2]) for number in range(-(-len(samples) // DRAWN))]
+    return samples + [_drawing(number, samples[0].shape[2]) for number in range(max(KINDS, -(-len(samples) // DRAWN)))]
 
 
 def _drawing(number, channels):

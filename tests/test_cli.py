@@ -465,19 +465,29 @@ def test_an_exported_file_names_the_version_of_its_weights(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "quantize"),
+    ("name", "quantize", "others"),
     [
-        ("red30-fast-deblur-motion-color", "dynamic"),
-        ("red30-fast-deblur-motion-color", "int8"),
-        ("red30-fast-denoise-blind-gray", "dynamic"),
-        ("red30-fast-inpaint-text-color", "int8"),
+        ("red30-fast-deblur-motion-color", "dynamic", "float16"),
+        ("red30-fast-deblur-motion-color", "int8", "float16"),
+        ("red30-fast-denoise-blind-gray", "dynamic", "float16 or int8"),
+        ("red30-fast-inpaint-text-color", "int8", "float16 or dynamic"),
     ],
 )
-def test_exports_no_8_bit_file_where_8_bits_are_too_few(photos, tmp_path, name, quantize, capsys):
+def test_exports_no_8_bit_file_where_8_bits_are_too_few(photos, tmp_path, name, quantize, others, capsys):
     run = ["export", name, "-o", str(tmp_path / "model.tflite"), "--quantize", quantize]
     assert main([*run, *(["--calibration", str(photos)] if quantize == "int8" else [])]) == 2
-    assert f"use --quantize float16, or none. Received: --quantize {quantize}" in capsys.readouterr().err
+    assert f"use --quantize {others}, or none. Received: --quantize {quantize}" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "lost"), [("red10", None, True), ("red30", "96x96", True), ("red30", None, False)]
+)
+def test_says_where_8_bits_lost_more_than_is_released(name, size, lost, photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("keras_rednet.tflite.export_tflite", lambda *arguments, **options: None)
+    run = ["export", f"{name}-fast-denoise-blind-color", "-o", str(tmp_path / "model.tflite"), "--quantize", "int8"]
+    assert main([*run, "--calibration", str(photos), *(["--size", size] if size else [])]) == 0
+    assert ("dB of Set5 at sigma 10, more than is released" in capsys.readouterr().err) == lost
 
 
 def test_calibration_is_for_int8_only(photos, tmp_path, capsys):
@@ -504,10 +514,11 @@ def test_gray_denoisers_are_calibrated_by_single_channels(tmp_path):
     """As colour pictures are restored by them: the mean of R, G and B has less noise."""
     for i in range(3):
         Image.new("RGB", (8, 8), (30, 60, 90)).save(tmp_path / f"{i}.png")
-    *samples, drawing = cli._calibration(tmp_path, {"color": "gray", "task": "denoise"})
-    assert [sample.shape for sample in samples] == 3 * [(8, 8, 1)]
-    np.testing.assert_allclose([sample.mean() * 255 for sample in samples], (30, 60, 90))
-    assert drawing.shape[2] == 1
+    tiny = REDNet(10, filters=4, downsample_at=(1,))
+    samples = cli._calibration(tmp_path, tiny, {"color": "gray", "task": "denoise"})
+    assert [sample.shape for sample in samples[:3]] == 3 * [(8, 8, 1)]
+    np.testing.assert_allclose([sample.mean() * 255 for sample in samples[:3]], (30, 60, 90))
+    assert {drawing.shape[2] for drawing in samples[3:]} == {1}
 
 
 def test_an_export_leaves_what_lies_beside_it_alone(own_weights, tmp_path, capsys):

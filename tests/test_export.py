@@ -361,7 +361,12 @@ def test_no_files_where_8_bits_are_too_few(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(tflite, "samples", lambda recipe, images: [])
     for task, count in (("deblur-motion", 3), ("denoise-jpeg", 5), ("inpaint-scratch", 4)):
         (name,) = (name for name in weights.records() if name.startswith(f"red30-fast-{task}-color-v"))
-        assert len(tflite.build(name, sorted(photos.iterdir()), tmp_path / task)) == count
+        folder = tmp_path / task
+        folder.mkdir()
+        for file in (f"{name}-{kind}.{suffix}" for kind in tflite.KINDS for suffix in ("tflite", "json")):
+            (folder / file).touch()  # of an earlier build
+        paths = tflite.build(name, sorted(photos.iterdir()), folder)
+        assert len(paths) == len(list(folder.glob("*.tflite"))) == len(list(folder.glob("*.json"))) == count
 
 
 def _keras_psnr(data):

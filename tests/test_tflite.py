@@ -170,10 +170,12 @@ def test_the_file_makes_up_for_what_the_rounding_of_its_weights_takes(tmp_path, 
 
 
 def test_photographs_are_calibrated_beside_drawings():
-    photographs = calibration()
-    both = module.with_drawings(iter(photographs), "denoise")
-    drawings = both[len(photographs) :]
-    assert len(drawings) == -(-len(photographs) // 8)
+    photographs = 20 * calibration()
+    drawings = module.with_drawings(iter(photographs), "denoise")[len(photographs) :]
+    assert len(drawings) == len(photographs) / 8
+    assert len(module.with_drawings(photographs[:1], "denoise")) == 1 + 6  # of every kind, white and black
+    light = [drawing.mean() for drawing in drawings[:6]]
+    assert min(light[::2]) > 0.5 > max(light[1::2])
     assert all(drawing.dtype == np.float32 and np.ptp(drawing) > 0.9 for drawing in drawings)
     assert len(module.with_drawings(photographs, "super_resolution")) == len(photographs)
 

@@ -6,16 +6,17 @@
 //     val photo = ImageDecoder.decodeBitmap(source) { decoder, _, _ -> decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE }
 //     Rednet(context, "red30-fast-denoise-jpeg-color-v1-512x512-float16.tflite").use { it.restore(photo) }
 //
-// NAME.tflite and the NAME.json beside it are assets of the app. NAME-512x512-int8.tflite was four times as fast as the
-// others on a server's processor. `Accelerator.GPU` needs "com.google.ai.edge.litert:litert-gpu:2.3.0" as well; without it
-// LiteRT throws. The photo must not be smaller than the file's size, and upright: ImageDecoder (API 28) turns photos,
+// NAME.tflite and the NAME.json beside it are assets of the app. NAME-512x512-int8.tflite was four times as fast as float32
+// and float16 on a server's processor. `Accelerator.GPU` needs "com.google.ai.edge.litert:litert-gpu:2.3.0" as well; without
+// it LiteRT throws. GPUs may compute in half precision: what grows above 65504 there comes out as white or black, or as NaN,
+// which is refused. The photo must not be smaller than the file's size, and upright: ImageDecoder (API 28) turns photos,
 // BitmapFactory does not. (Whoever copies EXIF data to the restored one sets its orientation to 1.) Networks for
 // super-resolution do not enlarge: they want a photo that was, bicubic, which Android's own scaling, bilinear, is not.
 //
 // A large photo takes minutes: restore it off the main thread. Beside it and the restored one, 4 bytes a pixel each and as
 // many again where it must be copied out of a hardware bitmap, a tile is in memory and what LiteRT needs for it, some
 // hundred megabytes with a fast network and more than a gigabyte with RED30 itself. Files for smaller tiles need less, and
-// compute more: of 12 megapixels the fast RED30 computes each 1.8 times in tiles of 512x512, 3.5 times in those of 256x256.
+// compute more: of 12 megapixels the fast RED30 computes each 1.7 times in tiles of 512x512, 3.5 times in those of 256x256.
 // Threads that share a Rednet take turns. Tested with stand-ins for Android and LiteRT (tests/slow/test_apps.py), not on a
 // phone.
 package keras.rednet
@@ -27,6 +28,7 @@ import android.os.Build
 import com.google.ai.edge.litert.Accelerator
 import com.google.ai.edge.litert.CompiledModel
 import org.json.JSONObject
+import java.security.MessageDigest
 import kotlin.math.roundToInt
 
 /** A network for R, G and B, for each of them by itself ("gray"), or for the luminance of photos. */
@@ -34,6 +36,13 @@ class Rednet(context: Context, asset: String, accelerator: Accelerator = Acceler
     private val about = context.assets.open(asset.removeSuffix(".tflite") + ".json").use {
         JSONObject(it.reader().readText())
     }
+
+    init {
+        val content = context.assets.open(asset).use { it.readBytes() }
+        val digest = MessageDigest.getInstance("SHA-256").digest(content).joinToString("") { "%02x".format(it) }
+        require(digest == about.getString("sha256")) { "The .json is not that of $asset: take both from one export." }
+    }
+
     private val size = requireNotNull(about.optJSONArray("size")) {
         "$asset is for any size, which LiteRT does not compile: export it with --size 512x512."
     }
@@ -42,8 +51,8 @@ class Rednet(context: Context, asset: String, accelerator: Accelerator = Acceler
     private val channels = about.getInt("channels")
     private val halo = about.getInt("halo")
     private val multiple = about.getInt("size_multiple")
-    private val isLuminance = about.optString("color") == "luminance"
-    private val planes = if (isLuminance && about.optString("task") != "deblock") 1 else 3 // JPEG spoils colours as well
+    private val isLuminance = about.getString("color") == "luminance"
+    private val planes = if (isLuminance && about.getString("task") != "deblock") 1 else 3 // JPEG spoils colours as well
 
     init {
         require(minOf(height, width) > 2 * halo) {
@@ -117,7 +126,7 @@ class Rednet(context: Context, asset: String, accelerator: Accelerator = Acceler
         val step = side - 2 * halo
         val count = (size - 2 * halo + step - 1) / step
         // Starts on multiples keep a network with strides on the grid of the whole photo. The last tile may be off it: its
-        // pixels then differ by up to some gray levels from those of the whole photo, and are no worse.
+        // pixels then differ by up to some gray levels from those of the whole photo.
         val even = List(count) { it.toLong() * (size - side) / (count - 1) }.map { it.toInt() }
         val starts = even.map { if (it == size - side) it else (it + multiple - 1) / multiple * multiple }
         return starts.mapIndexed { i, start ->

@@ -141,8 +141,8 @@ static LiteRtTensorBuffer new_buffer(Network network, const int *shape, int is_i
 }
 
 static int reflect(int position, int size) {
-  if (position < size) return position;
-  return size > position - size + 1 ? 2 * (size - 1) - position : size - 1;
+  int period = size > 1 ? 2 * (size - 1) : 1, place = position % period;
+  return place < period - place ? place : period - place;
 }
 
 /* Cuts an axis into tiles of one size, `window`, which overlap by the halo, and returns how many. Of tile i, which starts

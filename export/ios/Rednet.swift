@@ -11,21 +11,25 @@
 //     let restored = UIImage(cgImage: try network.restore(upright.cgImage!), scale: photo.scale, orientation: .up)
 //
 // NAME.json stands beside NAME.tflite in the bundle. Any of the files will do: on a server's processor int8 was four times
-// as fast as the others. `delegates` such as MetalDelegate (subspec Metal) want a file of fixed size. Networks for
-// super-resolution do not enlarge: they want a photo that was, bicubic.
+// as fast as float32 and float16. `delegates` such as MetalDelegate (subspec Metal) want a file of fixed size, which photos
+// that are smaller are reflected to fill, at a price near their borders; where one computes in half precision, what grows
+// above 65504 comes out as white or black, or as NaN, which is refused. Networks for super-resolution do not enlarge: they
+// want a photo that was, bicubic.
 //
 // A large photo takes minutes: restore it off the main thread. Beside it, a copy and the restored one, 4 bytes a pixel each,
 // a tile is in memory and what TensorFlow Lite needs for it, some hundred megabytes for 512x512 with a fast network and more
 // than a gigabyte with RED30 itself, for which 256 is better as `side`. (Smaller tiles compute more: of 12 megapixels the
-// fast RED30 computes each 1.8 times at 512, 3.5 times at 256.) Tiles overlap by the network's reach, so the result is that
+// fast RED30 computes each 1.7 times at 512, 3.5 times at 256.) Tiles overlap by the network's reach, so the result is that
 // of the whole photo. Threads that share a Rednet take turns. Tested with stand-ins for Core Graphics and TensorFlow Lite
 // (tests/slow/test_apps.py), not on a phone.
 import CoreGraphics
+import CryptoKit
 import Foundation
 import TensorFlowLite
 
 public enum RednetError: Error {
   case outOfMemory
+  case anotherFile // the .json is not that of the .tflite: take both from one export
   case unfit(side: Int, halo: Int, multiple: Int) // tiles must be larger than 2 * halo, and multiples of that
   case notANumber // half precision overflowed: use no delegate
 }
@@ -35,8 +39,7 @@ public final class Rednet {
   private struct About: Decodable {
     let channels, halo, size_multiple: Int
     let size: [Int]?
-    let type: String
-    let color, task: String?
+    let type, color, task, sha256: String
   }
 
   private let interpreter: Interpreter
@@ -49,6 +52,8 @@ public final class Rednet {
   public init(path: String, side: Int = 512, threads: Int = 2, delegates: [Delegate] = []) throws {
     let beside = URL(fileURLWithPath: path).deletingPathExtension().appendingPathExtension("json")
     about = try JSONDecoder().decode(About.self, from: Data(contentsOf: beside))
+    let digest = SHA256.hash(data: try Data(contentsOf: URL(fileURLWithPath: path)))
+    if digest.map({ String(format: "%02x", $0) }).joined() != about.sha256 { throw RednetError.anotherFile }
     tile = about.size.map { ($0[0], $0[1]) } ?? (side, side)
     for side in [tile.height, tile.width] where side <= 2 * about.halo || side % about.size_multiple != 0 {
       throw RednetError.unfit(side: side, halo: about.halo, multiple: about.size_multiple)
@@ -176,8 +181,8 @@ public final class Rednet {
   }
 
   private static func reflect(_ position: Int, _ size: Int) -> Int {
-    if position < size { return position }
-    return size > position - size + 1 ? 2 * (size - 1) - position : size - 1
+    let period = max(2 * (size - 1), 1)
+    return min(position % period, period - position % period)
   }
 
   // ITU-R BT.601, studio range, values in [0, 1]: rows are Y, Cb and Cr for R, G and B; then the way back.

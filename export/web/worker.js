@@ -67,6 +67,7 @@ async function load(metadata, accelerator) {
       const restored = onProcessor.toTypedArray().slice();
       input.delete();
       onProcessor.delete();
+      if (restored.some(Number.isNaN)) throw new Error("half precision overflowed in a tile: compute on the processor.");
       return restored;
     };
     Object.assign(compiled, { key, model, network: new Network(metadata, run) });

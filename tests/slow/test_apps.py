@@ -41,6 +41,7 @@ def test_the_kotlin_class_restores_tiles_as_the_whole(tmp_path):
         "The photo must be at least 96x64 pixels. Received: 95x64.",
         "Tiles of this network must be larger than 64 pixels. Received: a file for 96x64.",
         "network.tflite is for any size, which LiteRT does not compile: export it with --size 512x512.",
+        "The .json is not that of network.tflite: take both from one export.",
         "A restored tile holds NaN: half precision overflowed. Use Accelerator.CPU.",
     ]
 
@@ -48,7 +49,7 @@ def test_the_kotlin_class_restores_tiles_as_the_whole(tmp_path):
 def test_the_swift_class_restores_tiles_as_the_whole(tmp_path):
     if shutil.which("swiftc") is None:
         pytest.skip("swiftc is missing")
-    stand_ins = ("TensorFlowLite", "CoreGraphics")
+    stand_ins = ("TensorFlowLite", "CoreGraphics", "CryptoKit")
     for name in stand_ins:
         options = ["-parse-as-library", "-emit-module", "-emit-library", "-module-name", name, "-o", f"lib{name}.so"]
         run("swiftc", "-O", *options, HERE / "ios" / f"{name}.swift", cwd=tmp_path)
@@ -56,11 +57,12 @@ def test_the_swift_class_restores_tiles_as_the_whole(tmp_path):
     libraries = ["-I.", "-L.", *(f"-l{name}" for name in stand_ins), "-Xlinker", "-rpath", "-Xlinker", tmp_path]
     run("swiftc", "-O", *source, *libraries, "-o", "app", cwd=tmp_path)
     lines = run(tmp_path / "app", cwd=tmp_path)
-    check(lines[:33])
-    assert lines[33:] == [
+    check(lines[:35])
+    assert lines[35:] == [
         "0 of 4, 1 of 4, 2 of 4, 3 of 4",
         "ended",
         "unfit(side: 64, halo: 32, multiple: 1)",
         "unfit(side: 66, halo: 4, multiple: 4)",
         "notANumber",
+        "anotherFile",
     ]

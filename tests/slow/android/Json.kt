@@ -4,7 +4,7 @@ package org.json
 class JSONObject(private val text: String) {
     fun getInt(name: String) = checkNotNull(find(name)) { "No value for $name" }.toInt()
 
-    fun optString(name: String) = find(name)?.trim('"') ?: ""
+    fun getString(name: String) = checkNotNull(find(name)) { "No value for $name" }.trim('"')
 
     fun optJSONArray(name: String) = find(name)?.takeIf { it.startsWith("[") }?.let { JSONArray(it) }
 

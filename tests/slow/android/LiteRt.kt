@@ -35,7 +35,7 @@ class CompiledModel private constructor(private val about: JSONObject) : AutoClo
     fun run(inputs: List<TensorBuffer>, outputs: List<TensorBuffer>) {
         val size = about.optJSONArray("size")!!
         val restored = network(inputs[0].readFloat(), size.getInt(1), size.getInt(0), about.getInt("channels"))
-        if (about.optString("task") == "overflow") restored[0] = Float.NaN
+        if (about.getString("task") == "overflow") restored[0] = Float.NaN
         outputs[0].writeFloat(restored)
     }
 

@@ -12,10 +12,13 @@ private val YCBCR = listOf(
     listOf(112.0, -93.786, -18.214, 128.0),
 )
 
-private fun file(channels: Int, size: String = "[64, 96]", halo: Int = 4, color: String = "rgb", task: String = "denoise") =
-    """{"size": $size, "channels": $channels, "halo": $halo, "size_multiple": 2, "color": "$color", "task": "$task"}"""
+private const val SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" // of "test"
 
-private fun rednet(text: String) = Rednet(Context(mapOf("network.json" to text)), "network.tflite")
+private fun file(channels: Int, size: String = "[64, 96]", halo: Int = 4, color: String = "rgb", task: String = "denoise") =
+    """{"size": $size, "channels": $channels, "halo": $halo, "size_multiple": 2, "color": "$color", "task": "$task",
+        "sha256": "$SHA256"}"""
+
+private fun rednet(text: String, content: String = "test") = Rednet(Context(mapOf("network.json" to text, "network.tflite" to content)), "network.tflite")
 
 /** Prints, for each size, by how many gray levels at most a restored picture is off what the network makes of it whole. */
 fun main() {
@@ -48,6 +51,7 @@ fun main() {
     refused { rednet(file(3)).restore(Bitmap.createBitmap(95, 64, Bitmap.Config.ARGB_8888)) }
     refused { rednet(file(3, halo = 32)) }
     refused { rednet(file(3, size = "null")) }
+    refused { rednet(file(3), content = "other") }
     refused { rednet(file(3, task = "overflow")).restore(photo) }
 }
 

@@ -1,22 +1,30 @@
 import CoreGraphics
+import CryptoKit
 import Foundation
 import TensorFlowLite
 
 final class Accelerator: Delegate {}
 
 func reflected(_ position: Int, _ size: Int) -> Int {
-  return position < size ? position : max(2 * (size - 1) - position, 0)
+  var (place, step) = (0, 1)
+  for _ in 0..<position where size > 1 {
+    if place + step < 0 || place + step == size { step = -step }
+    place += step
+  }
+  return place
 }
 
 struct File {
   var channels = 3, multiple = 1, halo = 4
   var size = "null", type = "float32", color = "rgb", task = "denoise"
 
-  func rednet(side: Int = 64, delegates: [Delegate] = []) throws -> Rednet {
+  func rednet(side: Int = 64, delegates: [Delegate] = [], described: String = "test") throws -> Rednet {
     let path = NSTemporaryDirectory() + "network"
+    try "test".write(toFile: path + ".tflite", atomically: true, encoding: .utf8)
+    let sha256 = SHA256.hash(data: described.data(using: .utf8)!).map { String(format: "%02x", $0) }.joined()
     let text = """
       {"channels": \(channels), "halo": \(halo), "size_multiple": \(multiple), "size": \(size), "type": "\(type)",
-       "color": "\(color)", "task": "\(task)", "more": [1]}
+       "color": "\(color)", "task": "\(task)", "sha256": "\(sha256)", "more": [1]}
       """
     try text.write(toFile: path + ".json", atomically: true, encoding: .utf8)
     return try Rednet(path: path + ".tflite", side: side, delegates: delegates)
@@ -57,13 +65,13 @@ func ofLuminance(_ values: [Float], _ width: Int, _ height: Int, _ file: File) -
 }
 
 /// By how many gray levels at most a restored picture is off what the network makes of the whole, padded.
-func worst(width: Int, height: Int, _ file: File) throws -> Int {
+func worst(width: Int, height: Int, _ file: File, leastWide: Int = 0, leastHigh: Int = 0) throws -> Int {
   var pixels = [UInt8](repeating: 0, count: 4 * width * height)
   for i in pixels.indices { pixels[i] = UInt8.random(in: 0...255) }
   let restored = try file.rednet().restore(CGImage(width: width, height: height, pixels: pixels))
 
-  let wide = (width + file.multiple - 1) / file.multiple * file.multiple
-  let high = (height + file.multiple - 1) / file.multiple * file.multiple
+  let wide = max((width + file.multiple - 1) / file.multiple * file.multiple, leastWide)
+  let high = max((height + file.multiple - 1) / file.multiple * file.multiple, leastHigh)
   var values = [Float]()
   for y in 0..<high {
     for x in 0..<wide {
@@ -102,8 +110,9 @@ for file in files {
     print(file.color, file.task, file.type, file.multiple, width, height, try worst(width: width, height: height, file))
   }
 }
-for (width, height) in [(96, 64), (98, 64), (300, 117)] { // nothing is reflected: a file of fixed size is never padded
-  print("rgb fixed", width, height, try worst(width: width, height: height, File(size: "[64, 96]")))
+for (width, height) in [(96, 64), (98, 64), (300, 117), (40, 64), (10, 3)] {
+  let fixed = File(size: "[64, 96]")
+  print("rgb fixed", width, height, try worst(width: width, height: height, fixed, leastWide: 96, leastHigh: 64))
 }
 
 let network = try File(size: "[64, 96]").rednet(delegates: [Accelerator()])
@@ -122,4 +131,9 @@ for (file, side) in [(File(halo: 32), 64), (File(multiple: 4), 66), (File(task: 
   } catch let error as RednetError {
     print(error)
   }
+}
+do {
+  _ = try File().rednet(described: "other")
+} catch let error as RednetError {
+  print(error)
 }
