@@ -72,10 +72,11 @@ def evaluate(restorer, images, corruption, protocol):
     if not rows:
         raise ValueError("`images` must hold at least one (name, clean) pair. Received: none.")
     columns = [column for column in rows[0] if column != "image"]
-    return [*rows, {"image": "mean", **{column: _mean([row[column] for row in rows]) for column in columns}}]
+    return [*rows, {"image": "mean", **{column: mean([row[column] for row in rows]) for column in columns}}]
 
 
-def _mean(values):
+def mean(values):
+    """Returns the mean of those scores of images that are finite, of all if none is."""
     return np.mean([value for value in values if not np.isposinf(value)] or values)
 
 

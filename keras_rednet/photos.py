@@ -2,9 +2,11 @@
 
 import collections
 import dataclasses
+import errno
 import functools
 import logging
 import os
+import shutil
 import tempfile
 import time
 import warnings
@@ -19,6 +21,8 @@ from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, writ
 from keras_rednet.quiet import quiet_libraries
 from keras_rednet.restoration import restore, upscale
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no more: another try would end the same
+LEAST_FREE = 2**20  # bytes on the disk, for the next picture to be worth its while
 FAILURES = (ValueError, TypeError, OSError, MemoryError, RuntimeError, ImportError)  # of one picture; the rest go on
 if keras.backend.backend() == "tensorflow":
     from tensorflow.errors import OpError
@@ -136,10 +140,12 @@ class Restorer:
             raise ValueError(f"{source}: {'a folder that cannot be read' if source.is_dir() else 'not a file'}.")
         self._refuse_to_overwrite(target)
         picture = read_picture(source)
-        check_format(target, picture.image, self._size(picture.image))  # before the work, not after it
+        check_format(target, picture.image, self._size(picture.image))  # all of this before the work, not after it
         target.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(target.parent, os.W_OK):
             raise PermissionError(f"{target.parent} cannot be written to: choose another folder.")
+        if shutil.disk_usage(target.parent).free < LEAST_FREE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target.parent))
         return picture
 
     def _refuse_to_overwrite(self, target):

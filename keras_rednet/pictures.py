@@ -232,7 +232,12 @@ def _dpi(dpi):
 
 
 def check_format(path, image, size=(1, 1)):
-    """Raises ValueError unless the path's suffix names a format that holds an image's kind, and (height, width)."""
+    """Raises ValueError unless the path's suffix names a format that holds an image's kind, and (height, width).
+
+    Pillow, and so `read_picture`, refuses pictures as large as no format is checked for.
+    """
+    if size[0] * size[1] > (most := 2 * (Image.MAX_IMAGE_PIXELS or np.inf)):
+        raise ValueError(f"{path}: would be {size[1]}x{size[0]} pixels, more than the {most:,} that programs read.")
     suffix = Path(path).suffix.lower()
     if suffix not in SAVE_OPTIONS:
         raise ValueError(f"{path}: the name must end in one of {', '.join(SAVE_OPTIONS)}.")

@@ -1,7 +1,8 @@
 """A trained RED-Net as a SavedModel that TF Serving, or anything that loads one, runs without Keras or this package.
 
 It holds the deployment graph (fold.py) with three signatures. Sizes are handled inside; images are taken whole, not in
-tiles, so memory grows with their size: 256 bytes a pixel for each of the few feature maps that live at a time.
+tiles, so memory grows with their size and their number: 256 bytes a pixel for each of the few feature maps that live
+at a time, a quarter of that where the network is down-sampled at conv1.
 
     serving_default       image    float32 [n, h, w, c] in [0, 1] -> restored, the same shape, not clipped
     restore_uint8         image    uint8   [n, h, w, c]           -> restored, the same shape
@@ -25,8 +26,8 @@ import tensorflow as tf
 from keras_rednet import color as colors
 from keras_rednet.fold import fold
 from keras_rednet.model import PadToMultiple, size_multiple
+from keras_rednet.restoration import COLORS
 
-COLORS = ("channels", "luminance", "ycbcr")
 PNG, JPEG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff"  # how files begin; other chunks would hide the size
 SIZE, DEPTH = 16, 24  # where a PNG's width and bits per channel stand
 WARM_UP = (160, 240)  # pixels, at most, of the request that a server runs before the first real one
@@ -129,10 +130,14 @@ class Servable(tf.Module):
             data = tf.identity(data)  # TensorFlow would decode others, of a size that is not known before
         data = self._checked(data, _said_size(data, start, png))
         sixteen = png & (tf.strings.substr(start, DEPTH, 1) == b"\x10")
-        return tf.cond(sixteen, lambda: self._at_depth(data, tf.uint16), lambda: self._at_depth(data, tf.uint8))
 
-    def _at_depth(self, data, dtype):
-        pixels = tf.cond(tf.io.is_jpeg(data), lambda: _jpeg(data, dtype), lambda: tf.io.decode_png(data, 0, dtype))
+        def of_8_bits():
+            return self._encoded(tf.cond(jpeg, lambda: _decoded_jpeg(data), lambda: tf.io.decode_png(data)), tf.uint8)
+
+        return tf.cond(sixteen, lambda: self._encoded(tf.io.decode_png(data, 0, tf.uint16), tf.uint16), of_8_bits)
+
+    def _encoded(self, pixels, dtype):
+        """Restores [h, w, c] and encodes it."""
         channels = tf.shape(pixels)[2]
         colored = channels - tf.cast(channels % 2 == 0, tf.int32)  # without alpha
         restored = self._by_color(tf.cast(pixels[..., :colored], tf.float32) / dtype.max)
@@ -188,9 +193,9 @@ def _said_size(data, start, png):
     return tf.cond(png, of_png, lambda: tf.io.extract_jpeg_shape(data)[:2])
 
 
-def _jpeg(data, dtype):
+def _decoded_jpeg(data):
     """Decodes a JPEG as other programs do; by default TensorFlow takes an inexact transform, a gray level off."""
-    return tf.cast(tf.io.decode_jpeg(data, channels=0, dct_method="INTEGER_ACCURATE"), dtype)
+    return tf.io.decode_jpeg(data, channels=0, dct_method="INTEGER_ACCURATE")
 
 
 def _to_integers(values, dtype):

@@ -27,6 +27,7 @@ from keras_rednet.weights import written_whole
 DEAD_LETTERS = "dead_letters.csv"
 BATCH = 8  # pictures at a time for a process, at first and at most; alone when they are tried again
 CHECK_SECONDS = 120  # that machines have to tell what they lack
+MEMORY = 1.5 * 2**30  # bytes of a process, of pictures of up to 24 megapixels: tests/benchmark/results/restore.csv
 MOST_FOLDERS = 100  # of the pictures', of which each machine tells whether it sees them
 # Memory of a GPU is taken as it is needed, not all at the start: other processes want some, too.
 GPU_SHARED = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -52,7 +53,7 @@ def attempt(work, source, target):
         except ValueError as error:  # of the picture
             return " ".join(str(error).split()) or "ValueError", False
     except Exception as error:  # of the machine perhaps; whatever it is, raised further it would lose its words
-        return " ".join(f"{type(error).__name__}: {error}".split()), True
+        return " ".join(f"{type(error).__name__}: {error}".split()), getattr(error, "errno", None) not in photos.FULL
 
 
 def _restore_batch(batch, work, attempt):
@@ -180,7 +181,9 @@ def main(arguments=None):
         prog="python -m recipes.batch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--address", default="local", help="of a Ray cluster, HOST:PORT or auto; this machine, without")
-    parser.add_argument("--workers", type=_count, metavar="NUMBER", help="processes; as many as there are processors")
+    parser.add_argument(
+        "--workers", type=_count, metavar="NUMBER", help="processes; as many as processors and memory allow"
+    )
     parser.add_argument("--threads", type=_count, default=1, metavar="NUMBER", help="of each process")
     parser.add_argument("--gpus", type=float, default=0, metavar="NUMBER", help="of each process")
     parser.add_argument(
@@ -228,7 +231,7 @@ def main(arguments=None):
     left = [job for job in jobs if not os.path.isfile(job[1])]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are there already", flush=True)
-    workers = options.workers or int(ray.cluster_resources()["CPU"] // options.threads)
+    workers = options.workers or _workers(ray.cluster_resources(), options.threads)
     start = time.perf_counter()
     dead = restore_all(
         left,
@@ -330,6 +333,11 @@ def _progress(total, seconds=10):
     return count
 
 
+def _workers(resources, threads):
+    """Returns how many processes the processors and the memory of a cluster are enough for."""
+    return max(1, int(min(resources["CPU"] // threads, resources["memory"] // MEMORY)))
+
+
 def _reconcile(jobs, dead, output, seconds):
     how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}  # names may be in no encoding
     rows = [(str(source), dead[str(target)]) for source, target in jobs if str(target) in dead]
@@ -349,12 +357,13 @@ def _reconcile(jobs, dead, output, seconds):
 
 
 def _dead_letters_of_other_commands(output, sources):
-    """Returns the rows of pictures that are not among `sources`, of another manifest perhaps."""
+    """Returns the rows of pictures that are not among `sources`, of another manifest perhaps, and are still there."""
     if not (output / DEAD_LETTERS).is_file():
         return []
     escaped = {source.encode(errors="backslashreplace").decode() for source in sources}
     with (output / DEAD_LETTERS).open(newline="", encoding="utf-8") as file:
-        return [(row["picture"], row["reason"]) for row in csv.DictReader(file) if row["picture"] not in escaped]
+        others = [(row["picture"], row["reason"]) for row in csv.DictReader(file) if row["picture"] not in escaped]
+    return [(picture, reason) for picture, reason in others if "\\" in picture or not _is_gone(picture)]
 
 
 if __name__ == "__main__":

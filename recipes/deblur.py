@@ -22,7 +22,8 @@ BLURS = {
 
 # Of the patches stay as they are: a network that never saw a sharp picture sharpens it beyond recognition. And images
 # are enlarged: those of BSDS500 are sharp to the pixel, and where a larger photograph is softer, or out of focus, a
-# network that saw no others takes that for its own blur. The disk's up to v3, Gaussian and motion v2 saw no others; the
+# network that saw no others takes that for its own blur. The disk's up to v3, Gaussian and motion v2 saw no others, nor
+# more contrast or grain, but patches of 96x96, of which a tenth were spared, and their feature maps are not bound; the
 # disk's v4 saw up to twice the size, and still took validation images at 3 and 4 times for blurred; v5 saw up to four
 # times, and a fifth spared. It made specks of the grain in skies and in backgrounds out of focus, of which enlarged
 # images have none, and left sharp pictures alone by feature maps of millions (recipes/bound.py). v6 went on from v5 in

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from keras_rednet.evaluation import mean
 from keras_rednet.weights import written_whole
 from recipes.experiments import EXPERIMENTS, IN_PAPER
 
@@ -18,7 +19,11 @@ NAMES = {
 
 
 def summary(tasks):
-    """Returns a table with a row per image set, level and network: input, ours, the paper's RED30, others."""
+    """Returns a table with a row per image set, level and network: input, ours, the paper's RED30, others.
+
+    A difference to the paper's stands where ours is a RED30 and scored as the paper's were: whole, 8 orientations.
+    Others leave out a border as wide as the scale, so they stand beside ours where it is left out, too.
+    """
     lines = [
         "| task | images | level | shave | network | input | ours | paper | difference | others |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -28,11 +33,12 @@ def summary(tasks):
             scores = means(experiment.task)
             for images in experiment.sets:
                 for protocol in experiment.protocols:
-                    lines += _summary_rows(scores, experiment, images, str(protocol.shave))
+                    as_others = protocol.shave or len(experiment.protocols) == 1
+                    lines += _summary_rows(scores, experiment, images, str(protocol.shave), as_others)
     return "\n".join(lines)
 
 
-def _summary_rows(scores, experiment, images, shave):
+def _summary_rows(scores, experiment, images, shave, as_others):
     scores = {
         (name, orientations): score
         for (name, *place, orientations), score in scores.items()
@@ -44,7 +50,7 @@ def _summary_rows(scores, experiment, images, shave):
     others = ", ".join(
         f"{row['method']} {row['psnr']}"
         for row in _published("anchors.csv", experiment, images)
-        if row["method"] != "input"
+        if row["method"] != "input" and as_others
     )
     if not scores:
         published = _paper(experiment, images, blind=False) or _paper_elsewhere(experiment, images, blind=False)
@@ -53,7 +59,8 @@ def _summary_rows(scores, experiment, images, shave):
     for (name, orientations), (psnr, _) in sorted(scores.items()):
         blind = "-blind-" in name
         paper = _paper(experiment, images, blind)
-        difference = f"{psnr - paper:+.2f}" if paper else ""
+        comparable = paper and name.startswith("red30-") and (shave, orientations) == ("0", "8")
+        difference = f"{psnr - paper:+.2f}" if comparable else ""
         network = name + (", 8 orientations" if orientations == "8" else "")
         published = paper or _paper_elsewhere(experiment, images, blind)
         lines.append(f"{start}| {network} | {before} | {psnr:.2f} | {published} | {difference} | {others} |")
@@ -174,9 +181,7 @@ def means(task):
     for row in read(RESULTS / f"{task}.csv"):
         key = tuple(row[name] for name in ("weights", "images", "level", "shave", "orientations"))
         groups.setdefault(key, []).append((float(row["psnr"]), float(row["ssim"])))
-    return {
-        key: tuple(sum(column) / len(scores) for column in zip(*scores, strict=True)) for key, scores in groups.items()
-    }
+    return {key: tuple(map(mean, zip(*scores, strict=True))) for key, scores in groups.items()}
 
 
 def read(path):

@@ -146,6 +146,16 @@ def test_a_picture_beside_its_folder_counts_once(photos, tmp_path):
     assert len(batch.list_jobs([photos, photos / "photo0.png"], tmp_path / "out")) == 6
 
 
+def test_a_full_disk_ends_before_the_work_and_is_not_tried_again(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_rednet.photos.restore", lambda *arguments, **options: pytest.fail("has restored"))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=4096))
+    error, again = batch.attempt(Work("denoise"), photos / "photo0.png", tmp_path / "out.png")
+    assert "No space left on device" in error
+    assert str(tmp_path) in error
+    assert not again
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_in_no_encoding_are_dead_letters_too(tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
     target = tmp_path / name
@@ -156,13 +166,23 @@ def test_names_in_no_encoding_are_dead_letters_too(tmp_path):
 def test_dead_letters_of_another_manifest_stay(tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
     one, two = ([(tmp_path / name, tmp_path / "out" / name)] for name in (name, "b.png"))
+    (tmp_path / "b.png").touch()
     (tmp_path / "out").mkdir()
-    for jobs, dead in ((one, [name]), (two, ["b.png"]), (two, [])):
+    for jobs, dead in ((one, [name]), (two, ["b.png"]), (one, [name])):
         batch._reconcile(jobs, {str(tmp_path / "out" / name): "damaged" for name in dead}, tmp_path / "out", 1.0)
     rows = (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines()
-    assert rows == ["picture,reason", rf"{tmp_path}/caf\udce9.png,damaged"]
+    assert rows == ["picture,reason", f"{tmp_path}/b.png,damaged", rf"{tmp_path}/caf\udce9.png,damaged"]
+    (tmp_path / "b.png").unlink()  # and nobody misses it
     batch._reconcile(one, {}, tmp_path / "out", 1.0)
     assert (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines() == ["picture,reason"]
+
+
+def test_there_are_as_many_processes_as_processors_and_memory_allow():
+    plenty, little = ({"CPU": 16.0, "memory": gigabytes * 2.0**30} for gigabytes in (64, 10))
+    assert batch._workers(plenty, 1) == 16
+    assert batch._workers(plenty, 3) == 5
+    assert batch._workers(little, 1) == 6
+    assert batch._workers({"CPU": 2.0, "memory": 2.0**29}, 4) == 1
 
 
 def test_a_machine_must_have_all_that_a_process_takes():

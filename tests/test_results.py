@@ -267,6 +267,21 @@ def test_the_paper_stands_beside_ours(monkeypatch):
     assert "28.00 / 0.8000" in tables.tables()
 
 
+def test_differences_are_of_the_same_protocol_only(monkeypatch):
+    """The paper's are whole and of 8 orientations, others' without a border."""
+    places = [("red30-fast", "0", "8"), ("red30-fast", "0", "1"), ("red10-fast", "0", "8"), ("red30-fast", "2", "8")]
+    scores = {
+        (f"{network}-super-resolution-blind-gray-v1", "Set14", "2", shave, orientations): (33.0, 0.9)
+        for network, shave, orientations in places
+    }
+    monkeypatch.setattr(tables, "means", lambda task: scores)
+    lines = [line for line in tables.summary(("super_resolution",)).splitlines() if "Set14 | 2 |" in line]
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
+    assert [bool(row[9]) for row in cells if row[5].startswith("red30") and row[4] == "0"] == [False, True]
+    assert not any(row[9] for row in cells if row[4] == "2" or row[5].startswith("red10"))
+    assert [bool(row[10]) for row in cells] == [row[4] == "2" for row in cells]
+
+
 def test_refuses_unknown_tasks(capsys):
     with pytest.raises(SystemExit):
         evaluate.main(["--data", "x"])

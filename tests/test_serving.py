@@ -131,23 +131,35 @@ def test_no_server():
             function([b""], server="localhost:9", timeout=5)
 
 
-def test_a_file_that_has_the_name_of_the_temporary_one_stays(tmp_path):
+@pytest.mark.parametrize(("status", "error"), [(400, ValueError), (413, ValueError), (404, OSError), (503, OSError)])
+def test_a_busy_server_refuses_no_picture(status, error):
+    class Busy(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_error(status)
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.HTTPServer(("localhost", 0), Busy) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        with pytest.raises(error, match=rf"refused the request \({status}\)"):
+            client.restore_by_rest([b"picture"], server=f"localhost:{server.server_port}", timeout=10)
+
+
+def test_the_restored_file_is_there_whole_or_not_at_all(tmp_path):
     (tmp_path / "out.png.part").write_bytes(b"mine")
-    with pytest.raises(FileExistsError):
-        client._write(tmp_path / "out.png", b"restored")
+    (tmp_path / "out.png").write_bytes(b"before")
+    with pytest.raises(ZeroDivisionError), client._written_whole(tmp_path / "out.png") as file:
+        file.write(b"%d" % (1 // 0))
+    assert (tmp_path / "out.png").read_bytes() == b"before"
+    with client._written_whole(tmp_path / "out.png") as file:
+        file.write(b"restored")
+    assert (tmp_path / "out.png").read_bytes() == b"restored"
     assert (tmp_path / "out.png.part").read_bytes() == b"mine"
-
-
-def test_an_interrupted_write_leaves_the_picture_that_is_there(tmp_path, monkeypatch):
-    def interrupted(path, content):
-        path.open("wb").close()
-        raise OSError("no space left")
-
-    (tmp_path / "out.png").write_text("there")
-    monkeypatch.setattr("pathlib.Path.write_bytes", interrupted)
-    with pytest.raises(OSError, match="no space left"):
-        client._write(tmp_path / "out.png", b"restored")
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out.png", "there")]
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(FileNotFoundError), client._written_whole(tmp_path / "no folder" / "out.png"):
+        pytest.fail("asks the server for what cannot be written")
 
 
 @pytest.mark.parametrize(

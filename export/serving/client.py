@@ -6,8 +6,10 @@ it into a project of your own.
 
 import argparse
 import base64
+import contextlib
 import http.client
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -22,7 +24,7 @@ def restore_by_rest(files, server="localhost:8501", model="denoise", timeout=TIM
 
     Raises:
         ValueError: the server refused them; its words.
-        OSError: no answer.
+        OSError: no answer, or one that says nothing of the pictures, such as that the server is busy: try again.
     """
     body = {"signature_name": SIGNATURE, "inputs": {INPUT: [{"b64": base64.b64encode(f).decode()} for f in files]}}
     request = urllib.request.Request(
@@ -32,7 +34,9 @@ def restore_by_rest(files, server="localhost:8501", model="denoise", timeout=TIM
         with urllib.request.urlopen(request, timeout=timeout) as response:
             outputs = json.load(response)["outputs"]
     except urllib.error.HTTPError as error:
-        raise ValueError(f"{server} refused the request ({error.code}): {error.read().decode()}") from error
+        refused = error.code in (400, 413)
+        words = f"{server} refused the request ({error.code}): {error.read().decode(errors='replace')}"
+        raise (ValueError if refused else OSError)(words) from error
     except (http.client.HTTPException, ConnectionError) as error:
         raise OSError(f"{server} broke off its answer: {error!r}") from error
     return [base64.b64decode(output["b64"]) for output in outputs]
@@ -109,16 +113,18 @@ def _fields(message):
         yield tag >> 3, content
 
 
-def _write(path, content):
-    """Writes a file whole, or leaves the one that is there."""
-    part = path.with_name(f"{path.name}.part")
-    part.touch(exist_ok=False)  # nothing that is there already
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except BaseException:
-        part.unlink()
-        raise
+@contextlib.contextmanager
+def _written_whole(path):
+    """Gives a new file beside `path`, which replaces it if all goes well and vanishes if not."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with part.open("xb") as file:
+        try:
+            yield file
+            file.close()
+            part.replace(path)
+        except BaseException:
+            part.unlink()
+            raise
 
 
 def main(arguments=None):
@@ -135,8 +141,10 @@ def main(arguments=None):
     try:
         if options.restored.exists() and options.restored.samefile(options.photo):
             raise ValueError(f"{options.restored} is the picture to restore: give the restored one another name.")
-        (restored,) = restore([options.photo.read_bytes()], model=options.model, timeout=options.timeout, **server)
-        _write(options.restored, restored)
+        photo = options.photo.read_bytes()
+        with _written_whole(options.restored) as file:  # before the work, not after it
+            (restored,) = restore([photo], model=options.model, timeout=options.timeout, **server)
+            file.write(restored)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"client.py: {error}")
 
