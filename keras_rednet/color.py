@@ -6,6 +6,7 @@ Images are float32, [h, w, c], in [0, 1]; luminance runs from 16/255 to 235/255,
 import numpy as np
 
 CHANNELS = {"gray": 1, "luminance": 1, "rgb": 3}  # of the images that networks restore, by kind
+PLANES = ("channels", "luminance", "ycbcr")  # what a one-channel network restores of a colour image
 OTHER_SPACES = ("CMYK", "LAB")  # modes of Pillow: their ICC profile is not that of the RGB they become
 PHOTOMETRIC = 0x0106  # a tag of TIFF: 0 where white is zero
 

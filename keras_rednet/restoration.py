@@ -19,7 +19,6 @@ from keras_rednet.fold import copy_weights, fold
 from keras_rednet.model import halo, size_multiple, values_per_pixel
 from keras_rednet.resize import resize
 
-COLORS = ("channels", "luminance", "ycbcr")
 VISIBLE = 1 / 512  # the least alpha that pixels of 8 bits show
 MOST = 16  # of a float image, either way: noise lies beyond [0, 1], but not so far
 WINDOW_VALUES = 560 * 560 * 64  # values of one layer's feature maps that "auto" keeps in memory at a time, 80 MB
@@ -78,8 +77,8 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
         >>> restore(REDNet(10, filters=4, skips=None), np.zeros((5, 7, 3), "uint8")).shape
         (5, 7, 3)
     """
-    if color not in COLORS:
-        raise ValueError(f"`color` must be one of {COLORS}. Received: color={color!r}.")
+    if color not in colors.PLANES:
+        raise ValueError(f"`color` must be one of {colors.PLANES}. Received: color={color!r}.")
     if orientations not in (1, geometry.ORIENTATIONS):
         raise ValueError(f"`orientations` must be 1 or 8. Received: orientations={orientations!r}.")
     network = _deployment(model)

@@ -26,7 +26,6 @@ import tensorflow as tf
 from keras_rednet import color as colors
 from keras_rednet.fold import fold
 from keras_rednet.model import PadToMultiple, size_multiple
-from keras_rednet.restoration import COLORS
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff"  # how files begin; other chunks would hide the size
 SIZE, DEPTH = 16, 24  # where a PNG's width and bits per channel stand
@@ -59,8 +58,8 @@ def export_saved_model(model, directory, *, color="channels", most_pixels=None, 
         )
     if directory.exists():
         raise FileExistsError(f"{directory} is there already: choose a new version or delete it first.")
-    if color not in COLORS:
-        raise ValueError(f"`color` must be one of {COLORS}. Received: color={color!r}.")
+    if color not in colors.PLANES:
+        raise ValueError(f"`color` must be one of {colors.PLANES}. Received: color={color!r}.")
     if most_pixels is not None and most_pixels < 1:
         raise ValueError(f"`most_pixels` must be at least 1, or None. Received: most_pixels={most_pixels!r}.")
     require_tensorflow()
