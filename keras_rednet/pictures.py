@@ -48,6 +48,7 @@ LONGEST_CHUNK = 64  # bytes, of those that are looked into
 PNG_SETTINGS = {"exif": b"eXIf", "icc_profile": b"iCCP", "transparency": b"tRNS"}
 PNG_SETTINGS |= dict.fromkeys(("compression", "dpi", "interlace"))
 LONGEST_PROFILE = 2**26  # bytes; printers' have more than the megabyte that Pillow takes from a PNG
+MOST_PIXELS = 10**9  # of a file: TIFF and BMP end at 4 GB
 MOST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels
 JPEG_EXIF, JPEG_XMP = 65533, 65504  # bytes that a JPEG holds of them; cameras spread more over several parts
 XMP_TEXT = b"XML:com.adobe.xmp\0\0\0\0\0"  # its name in a PNG, without compression, language and translation
@@ -232,12 +233,9 @@ def _dpi(dpi):
 
 
 def check_format(path, image, size=(1, 1)):
-    """Raises ValueError unless the path's suffix names a format that holds an image's kind, and (height, width).
-
-    Pillow, and so `read_picture`, refuses pictures as large as no format is checked for.
-    """
-    if size[0] * size[1] > (most := 2 * (Image.MAX_IMAGE_PIXELS or np.inf)):
-        raise ValueError(f"{path}: would be {size[1]}x{size[0]} pixels, more than the {most:,} that programs read.")
+    """Raises ValueError unless the path's suffix names a format that holds an image's kind, and (height, width)."""
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ValueError(f"{path}: would have {size[1]}x{size[0]} pixels. At most {MOST_PIXELS:,} are written.")
     suffix = Path(path).suffix.lower()
     if suffix not in SAVE_OPTIONS:
         raise ValueError(f"{path}: the name must end in one of {', '.join(SAVE_OPTIONS)}.")
