@@ -218,16 +218,18 @@ def _restore_files(jobs, restorer):
 def _pixels(text):
     if text == "auto":
         return text
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1 pixel, received {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be auto or at least 1, in pixels, received {text}")
+    return int(text)
 
 
 def _scale(text):
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
     if not 1 <= number <= 8:
-        raise argparse.ArgumentTypeError(f"must be from 1 to 8, received {text}")
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to 8, received {text}")
     return number
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from keras_rednet import color as colors
 from keras_rednet import geometry
-from keras_rednet.exif import DAMAGED
+from keras_rednet.exif import DAMAGED, FORMATS
 from keras_rednet.weights import is_stray
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -162,7 +162,10 @@ def read_image(file, *, color="rgb"):
     """
     colors.check_color(color)
     # Not by its path, of which Pillow maps sideways TIFFs askew.
-    with io.BytesIO(file) if isinstance(file, bytes) else Path(file).open("rb") as raw, Image.open(raw) as image:
+    with (
+        io.BytesIO(file) if isinstance(file, bytes) else Path(file).open("rb") as raw,
+        Image.open(raw, formats=FORMATS) as image,
+    ):
         if image.mode == "F":
             raise ValueError("an image of floating-point values, whose range is not known; save it with 8 or 16 bits")
         if image.mode.startswith("I"):  # 16-bit gray: Pillow's own conversion would clip it at 255

@@ -32,6 +32,8 @@ COMMENT, UNICODE = 0x9286, b"UNICODE\0"  # whose letters are of two bytes in the
 XMP = 0x02BC
 BIG_TIFF = 43
 LONG = 4
+# What Pillow is to read, no more: of others it loses depth without a word, and PostScript would be run.
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 # What Pillow raises for files that are damaged, or of which it reads such fields.
 DAMAGED = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error, zlib.error)
 MOST_FIELDS, MOST_BYTES = 2**12, 2**26  # of a directory; damaged files may tell of more than memory holds

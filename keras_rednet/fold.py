@@ -44,7 +44,7 @@ def fold(model):
     def folded_layer(layer):
         if isinstance(layer, layers.Conv2DTranspose):
             return _convolution(layer)
-        config = {**layer.get_config(), "dtype": "float32"}
+        config = {**layer.get_config(), "dtype": "float32", "trainable": True}
         return layer.__class__.from_config({key: config[key] for key in config if not key.startswith("lora_")})
 
     def call(layer, *args, **kwargs):

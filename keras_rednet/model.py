@@ -64,6 +64,9 @@ def RED30(task="denoise", *, level="blind", channels=None, filters=64, downsampl
     return _red(30, "symmetric", task, level, channels, filters, downsample_at, weights)
 
 
+BUILDERS = {10: RED10, 20: RED20, 30: RED30}
+
+
 def _red(depth, skips, task, level, channels, filters, downsample_at, weights):
     if task not in TASK_CHANNELS:
         raise ValueError(f"`task` must be one of {sorted(TASK_CHANNELS)}. Received: task={task!r}.")

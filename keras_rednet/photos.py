@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 
 from keras_rednet import weights
-from keras_rednet.model import RED10, RED20, RED30, TASK_CHANNELS, REDNet
+from keras_rednet.model import BUILDERS, RED30, TASK_CHANNELS, REDNet
 from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, write_picture
 from keras_rednet.quiet import quiet_libraries
 from keras_rednet.restoration import restore, upscale
@@ -247,8 +247,13 @@ def named_network(name):
         network = REDNet(recipe["depth"], **build, **architecture)
         weights.load_file(network, name)
         return network, record
+    if (depth := recipe["depth"]) not in BUILDERS:
+        raise ValueError(
+            f"The record of {name} must name a depth of {', '.join(map(str, BUILDERS))}, or the `architecture` of its "
+            f"network in its recipe. Received: depth {depth}."
+        )
     build |= {"level": recipe["level"], "weights": name if ours else "pretrained"}
-    return {10: RED10, 20: RED20, 30: RED30}[recipe["depth"]](recipe["task"], **build), record
+    return BUILDERS[depth](recipe["task"], **build), record
 
 
 def _channels(image):

@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from keras_rednet import exif, xmp
 from keras_rednet.color import OTHER_SPACES, inverts_16_bits
-from keras_rednet.exif import DAMAGED
+from keras_rednet.exif import DAMAGED, FORMATS
 from keras_rednet.weights import written_whole
 
 SAVE_OPTIONS = {
@@ -36,6 +36,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # that turn a picture upright, by its orientation
 LOSSY_TIFFS = ("jpeg", "tiff_jpeg", "webp")  # compressions, as Pillow calls them
+REDUCED, RAW_VERSION = 0x00FE, 0xC612  # tags of a camera's raw file, in front of which lies a small picture
 RESOLUTION, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC = 0x011A, 0x0102, 0x0103, 0x0106  # tags of TIFF
 SAMPLES_PER_PIXEL, PLANAR, COLOR_MAP, SUBSAMPLING = 0x0115, 0x011C, 0x0140, 0x0212
 UNCOMPRESSED, PALETTE, YCBCR = 1, 3, 6  # values of COMPRESSION and of PHOTOMETRIC
@@ -49,6 +50,7 @@ PNG_SETTINGS = {"exif": b"eXIf", "icc_profile": b"iCCP", "transparency": b"tRNS"
 PNG_SETTINGS |= dict.fromkeys(("compression", "dpi", "interlace"))
 LONGEST_PROFILE = 2**26  # bytes; printers' have more than the megabyte that Pillow takes from a PNG
 MOST_PIXELS = 10**9  # of a file: TIFF and BMP end at 4 GB
+MOST_PNG16 = 2**31 - 2  # numbers of a 16-bit colour picture that TensorFlow encodes
 MOST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels
 JPEG_EXIF, JPEG_XMP = 65533, 65504  # bytes that a JPEG holds of them; cameras spread more over several parts
 XMP_TEXT = b"XML:com.adobe.xmp\0\0\0\0\0"  # its name in a PNG, without compression, language and translation
@@ -89,7 +91,8 @@ def read_picture(path):
     """
     PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, LONGEST_PROFILE)
     try:
-        with Path(path).open("rb") as raw, Image.open(raw) as file:  # of a path, Pillow maps sideways TIFFs askew
+        # Of a path, Pillow maps sideways TIFFs askew.
+        with Path(path).open("rb") as raw, Image.open(raw, formats=FORMATS) as file:
             _check_tiff(file)
             stored = _orientation(file) if file.format == "TIFF" else 1  # which loading turns; of others it would load
             chunks = _png_chunks(path) if file.format == "PNG" else {}
@@ -124,7 +127,7 @@ def read_picture(path):
     except UnkeptError as error:
         raise ValueError(f"{path}: {error}.") from None
     except UnidentifiedImageError:
-        raise ValueError(f"{path}: not a picture that Pillow can read.") from None
+        raise ValueError(f"{path}: not a picture in a format that is read: BMP, JPEG, PNG, TIFF or WebP.") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too large to be safe. {error}") from None
     except DAMAGED as error:
@@ -197,6 +200,8 @@ def write_picture(path, picture):
         options |= {"lossless": True, "exact": True}
     metadata = {"exif": picture.exif, "icc_profile": picture.icc_profile, "dpi": picture.dpi}
     metadata = {key: value for key, value in metadata.items() if value}
+    if options["format"] == "WEBP" and metadata.get("icc_profile", b"")[16:20] == b"GRAY":
+        del metadata["icc_profile"]  # WebP holds gray as colour, whose profile this would not be
     if options["format"] == "JPEG" and picture.exif:
         metadata["exif"] = exif.shortened(picture.exif, JPEG_EXIF)
     described = metadata.pop("exif", None) if options["format"] == "TIFF" else None  # in which Pillow would change it
@@ -238,7 +243,8 @@ def check_format(path, image, size=(1, 1)):
         raise ValueError(f"{path}: would have {size[1]}x{size[0]} pixels. At most {MOST_PIXELS:,} are written.")
     suffix = Path(path).suffix.lower()
     if suffix not in SAVE_OPTIONS:
-        raise ValueError(f"{path}: the name must end in one of {', '.join(SAVE_OPTIONS)}.")
+        folder = ", or in / for a folder" if not suffix else ""
+        raise ValueError(f"{path}: the name must end in one of {', '.join(SAVE_OPTIONS)}{folder}.")
     file_format = SAVE_OPTIONS[suffix]["format"]
     if isinstance(image, np.ndarray):
         kind, formats = "16-bit colour", ("PNG",)
@@ -250,6 +256,9 @@ def check_format(path, image, size=(1, 1)):
         kind, formats = "transparency", ("PNG", "TIFF", "WEBP")
     else:
         kind, formats = "", (file_format, "PNG", "TIFF")
+    if isinstance(image, np.ndarray) and size[0] * size[1] * image.shape[2] > MOST_PNG16:
+        shape = f"{size[1]}x{size[0]} pixels of 16-bit colour"
+        raise ValueError(f"{path}: would have {shape}. At most {MOST_PNG16:,} numbers are written.")
     if max(size) > (most := MOST_SIDE.get(file_format, max(size))):
         kind, formats = f"more than {most} pixels a side", [name for name in formats if name in ("PNG", "TIFF")]
     if file_format not in formats:
@@ -274,6 +283,8 @@ def _check_tiff(file):
     bits, samples = max(tags.get(BITS_PER_SAMPLE, (1,))), tags.get(SAMPLES_PER_PIXEL, 1)
     compressed = tags.get(COMPRESSION, UNCOMPRESSED) != UNCOMPRESSED
     kind = tags.get(PHOTOMETRIC)
+    if RAW_VERSION in tags or tags.get(REDUCED, 0) & 1:
+        raise UnkeptError("a camera's raw file, or a preview, of which a small picture would be read; develop it first")
     if samples >= 3 and bits > 8:
         raise UnkeptError("16-bit colour TIFF would lose its depth; save it as 16-bit PNG")
     if 8 < bits < 16:  # Pillow leaves them dark: white is not 65535
@@ -320,7 +331,10 @@ def _decode_png16(path):
 
 def _encode_png16(pixels, metadata):
     tf = _tensorflow()
-    encoded = tf.io.encode_png(pixels).numpy()
+    try:
+        encoded = tf.io.encode_png(pixels).numpy()
+    except tf.errors.OpError as error:
+        raise ValueError(f"could not be encoded as PNG. {error.message}") from None
     chunks = b""
     if "icc_profile" in metadata:
         chunks += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata["icc_profile"]))

@@ -214,8 +214,11 @@ def versioned(name):
 
 def about(name, record):
     """Returns what a file that was made from weights, of this name and record, says of itself: a dict for JSON."""
-    described = {key: record["recipe"][key] for key in ("task", "level", "color")}
-    return described | {"weights": name, "weights_sha256": record["sha256"], "licence": record.get("licence")}
+    recipe, keys = record["recipe"], ("task", "level", "color")
+    if missing := [key for key in keys if key not in recipe]:
+        raise ValueError(f"The record of {name} must say what its network restores. Missing in its recipe: {missing}.")
+    origin = {"weights": name, "weights_sha256": record["sha256"], "licence": record.get("licence")}
+    return {key: recipe[key] for key in keys} | origin
 
 
 def _read_npz(path, sha256):

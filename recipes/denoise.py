@@ -158,7 +158,7 @@ FIXED = [
 # as it came out 0.07 dB below v3 on white noise (validation: 35.07, 29.26, 26.73 and 24.81), it has a level of its own,
 # under which its record was put when it was shipped.
 STORED = Sometimes(JpegCompression((70, 98), random_grid=True), 0.25)
-AS_JPEG = {"30 as JPEG": Sequence((NOISE[30], JpegCompression((90, 90))))}
+AS_JPEG = {f"{sigma} as JPEG": Sequence((NOISE[sigma], JpegCompression((90, 90)))) for sigma in (10, 30, 50)}
 JPEG_COLOR = dataclasses.replace(
     BLIND_COLOR, level="jpeg", corruption=Sequence((BLIND.corruption, STORED)), validation=AS_JPEG
 )

@@ -16,13 +16,12 @@ import numpy as np
 from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.metrics import SSIM_WINDOW
-from keras_rednet.model import TASK_CHANNELS
+from keras_rednet.model import BUILDERS, TASK_CHANNELS
 from keras_rednet.photos import DIRECTED, taken_level
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
 from recipes import contact, tables
 from recipes.experiments import EXPERIMENTS, FOLDERS, image_paths, images
-from recipes.recipe import BUILDERS
 
 TASKS = tuple(dict.fromkeys(experiment.task for experiment in EXPERIMENTS))
 PROTOCOL = tuple(field.name for field in dataclasses.fields(Protocol))

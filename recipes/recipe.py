@@ -5,10 +5,9 @@ import warnings
 
 from keras_rednet import weights
 from keras_rednet.metrics import negative_psnr
-from keras_rednet.model import RED10, RED20, RED30, REDNet
+from keras_rednet.model import BUILDERS, REDNet
 from recipes.grow import add_color, grow, shrink
 
-BUILDERS = {10: RED10, 20: RED20, 30: RED30}
 SPEEDS = {(): "", (1,): "-fast"}
 
 

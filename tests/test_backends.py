@@ -21,6 +21,7 @@ assert keras.backend.backend() == sys.argv[1]
 for folder in sys.argv[2:]:
     image = np.load(f"{folder}/image.npy")
     model = keras.models.load_model(f"{folder}/model.keras")
+    model.get_layer("conv2").trainable = False  # as for fine-tuning
     np.save(f"{folder}/whole.npy", keras.ops.convert_to_numpy(model(image[None]))[0])
     np.save(f"{folder}/tiled.npy", restore(model, image, tile=16))
 """

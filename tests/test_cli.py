@@ -368,7 +368,7 @@ def test_a_folder_inside_the_output_is_an_input(denoise, photos, tmp_path, monke
 def test_a_bad_tile_is_refused_at_once(denoise, photos, tmp_path, capsys, tile):
     with pytest.raises(SystemExit):
         denoise(photos / "photo0.png", "-o", tmp_path / "out.png", "--tile", tile)
-    assert "--tile" in capsys.readouterr().err
+    assert f"--tile: must be auto or at least 1, in pixels, received {tile}" in capsys.readouterr().err
 
 
 def test_an_empty_folder_is_an_error(denoise, tmp_path, capsys):
@@ -439,6 +439,33 @@ def own_weights(tmp_path):
     recipe["color"] = "luminance"
     save(model, tmp_path / "w.npz", {**RECORD, "recipe": recipe, "validation_psnr": {}})
     return tmp_path / "w.npz"
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "changed", "words"),
+    [
+        ("export", "color", {}, "must say what its network restores. Missing in its recipe: ['color']"),
+        ("deblock", None, {"depth": 14}, "must name a depth of 10, 20, 30, or the `architecture` of its network"),
+    ],
+)
+def test_names_what_a_record_of_ones_own_lacks(command, missing, changed, words, own_weights, photos, tmp_path, capsys):
+    record = own_weights.with_suffix(".json")
+    content = json.loads(record.read_text())
+    content["recipe"] = {k: v for k, v in content["recipe"].items() if k != missing} | changed
+    record.write_text(json.dumps(content))
+    run = {"export": [own_weights, "-o", tmp_path / "m.tflite"]}
+    run["deblock"] = [photos / "photo0.png", "-o", tmp_path / "out.png", "--weights", own_weights]
+    assert main([command, *map(str, run[command])]) == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.glob("[mo]*"))
+
+
+def test_a_single_picture_and_a_folder_to_be(denoise, photos, tmp_path, capsys):
+    assert denoise(photos / "photo0.png", "-o", tmp_path / "cleaned") == 1
+    assert "cleaned: the name must end in one of .bmp, .jpg, .jpeg, .png, .tif, .tiff, .webp, or in / for a folder" in (
+        capsys.readouterr().err
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_exports_tflite(own_weights, photos, tmp_path, capsys):
@@ -828,7 +855,8 @@ def test_upscale_does_not_shrink(restore_with, photos, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["upscale", "a.png", "-o", "b.png"], "one of the arguments --scale --size is required"),
-        (["upscale", "a.png", "-o", "b.png", "--scale", "0.5"], "must be from 1 to 8, received 0.5"),
+        (["upscale", "a.png", "-o", "b.png", "--scale", "0.5"], "must be a number from 1 to 8, received 0.5"),
+        (["upscale", "a.png", "-o", "b.png", "--scale", "two"], "must be a number from 1 to 8, received two"),
         (["upscale", "a.png", "-o", "b.png", "--size", "12"], "must be like 1920x1080, received 12"),
         (["deblur", "a.png", "-o", "b.png"], "--kernel"),
         (["inpaint", "a.png", "-o", "b.png", "--remove", "logo"], "invalid choice: 'logo'"),

@@ -475,7 +475,7 @@ def test_a_saved_model_stays_until_the_next_one_is_there(shipped, tmp_path, monk
         ({"task": "denoise", "level": "blind", "color": "gray"}, {"sigma 10", "sigma 25", "sigma 50"}),
         (
             {"task": "denoise", "level": "jpeg", "color": "rgb"},
-            {"sigma 10", "sigma 25", "sigma 50", "30 as JPEG"},
+            {"sigma 10", "sigma 25", "sigma 50", "10 as JPEG", "30 as JPEG", "50 as JPEG"},
         ),
         ({"task": "super_resolution", "level": 3, "color": "luminance"}, {"scale 3"}),
         ({"task": "deblock", "level": "blind", "color": "luminance"}, {"quality 10", "quality 20"}),

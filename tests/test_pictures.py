@@ -287,7 +287,7 @@ def test_a_sideways_tiff_is_read_like_a_compressed_one(tmp_path, mode, orientati
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
 def test_refuses_what_is_no_picture(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"a.png: (not a picture that Pillow can read|damaged)"):
+    with pytest.raises(ValueError, match=r"a.png: (not a picture in a format that is read|damaged)"):
         read_picture(tmp_path / "a.png")
 
 
@@ -625,3 +625,40 @@ def test_refuses_a_format_that_would_lose_something(tmp_path, image, suffix, mes
     with pytest.raises(ValueError, match=message):
         write_picture(tmp_path / f"a{suffix}", Picture(image))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", ["ppm", "jp2", "eps", "gif"])
+def test_reads_no_format_that_it_cannot_keep(tmp_path, suffix):
+    """Pillow takes 8 bits of a PPM of 16, does not say that a JPEG 2000 was lossy, and hands PostScript on."""
+    Image.fromarray(pixels(20, 30, 3)).save(tmp_path / f"a.{suffix}")
+    picture = tmp_path / "a.png"
+    (tmp_path / f"a.{suffix}").rename(picture)
+    with pytest.raises(
+        ValueError, match=r"a.png: not a picture in a format that is read: BMP, JPEG, PNG, TIFF or WebP"
+    ):
+        read_picture(picture)
+    with pytest.raises(OSError, match="cannot identify"):
+        read_image(picture)
+
+
+@pytest.mark.parametrize("tags", [[(254, "I", 1, 1, True)], [(0xC612, "B", 4, (1, 4, 0, 0), True)]])
+def test_refuses_the_preview_in_a_raw_file(tmp_path, tags):
+    tifffile.imwrite(tmp_path / "photo.tif", pixels(12, 16, 3), photometric="rgb", extratags=tags)
+    with pytest.raises(ValueError, match=r"photo.tif: a camera's raw file, or a preview.*develop it first"):
+        read_picture(tmp_path / "photo.tif")
+
+
+def test_a_profile_of_gray_is_none_of_a_webp_which_holds_colour(tmp_path):
+    gray = b"\0" * 16 + b"GRAY" + b"\0" * 108
+    picture = Picture(Image.fromarray(pixels(20, 30, 1)[..., 0]), icc_profile=gray)
+    for suffix, profile in (("png", gray), ("webp", None)):
+        write_picture(tmp_path / f"a.{suffix}", picture)
+        assert read_picture(tmp_path / f"a.{suffix}").icc_profile == profile
+
+
+def test_refuses_16_bit_colour_that_would_not_be_encoded():
+    check_format("a.png", np.zeros((1, 1, 3), np.uint16), (26000, 27000))
+    with pytest.raises(
+        ValueError, match="a.png: would have 27000x30000 pixels of 16-bit colour. At most 2,147,483,646"
+    ):
+        check_format("a.png", np.zeros((1, 1, 3), np.uint16), (30000, 27000))

@@ -13,8 +13,8 @@ from PIL import Image
 from test_model import with_random_weights
 
 from keras_rednet import RED10, RED20, RED30, REDNet, psnr, restore, weights
+from keras_rednet.model import BUILDERS
 from recipes.demo import SAMPLE
-from recipes.recipe import BUILDERS
 
 COMPLETE = {**RECORD, "validation_psnr": {"sigma 30": 27.5}}
 
