@@ -30,8 +30,8 @@ benchmark: .venv/test
 # The web page needs npm.
 release: .venv/test
 	test -d "$(KERAS_REDNET_DATA)/bsds500/train" # KERAS_REDNET_DATA must name the folder of the data sets
-	$(BIN)/python -m export.saved_model --out dist
 	$(BIN)/python -m export.tflite --data $(KERAS_REDNET_DATA)/bsds500/train --out dist
+	$(BIN)/python -m export.saved_model --out dist
 	$(BIN)/python -m export.parity dist --data $(KERAS_REDNET_DATA)
 	$(BIN)/python -m export.card dist
 	if command -v npm > /dev/null; then $(BIN)/python -m export.page dist; else echo 'no web page: npm is missing'; fi

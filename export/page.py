@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 PAGE = Path(__file__).parent / "web"
-STATIC = ("index.html", "page.js", "style.css")
+LICENSE = Path(__file__).parent.parent / "LICENSE"
+STATIC = ("index.html", "page.js", "style.css", "third_party.txt")
 # One for each task and colour: no network of one scale or quality only, and of colour the one that knows JPEGs.
 NETWORKS = ("denoise-jpeg-color", "denoise-blind-gray", "super-resolution-blind-gray", "deblock-blind-gray")
 FILES = tuple(f"red30-fast-{network}-*" for network in NETWORKS)
@@ -62,6 +63,7 @@ def build(folder, out, only=FILES):
         _npm(temporary / "web", "exec", "--", "esbuild", "worker.js", "--bundle", f"--outfile={site / 'worker.js'}")
         for name in STATIC:
             shutil.copy(PAGE / name, site)
+        shutil.copy(LICENSE, site / "LICENSE.txt")
         for name in RUNTIME:
             for kind in ("js", "wasm"):
                 shutil.copy(temporary / "web/node_modules/@litertjs/core/wasm" / f"{name}.{kind}", site / "litert")

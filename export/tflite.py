@@ -10,6 +10,7 @@ and beside each the JSON that stands in it. `python -m export.parity` then score
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,20 @@ def build(name, images, out, kinds=tuple(KINDS)):
     return paths
 
 
+def released(folder):
+    """Returns {path: what stands beside it} of the TFLite files of a folder.
+
+    Raises:
+        ValueError: some are of weights that are not shipped, of an earlier version perhaps.
+    """
+    beside = {path: path.with_suffix(".json") for path in sorted(folder.glob("*.tflite"))}
+    files = {path: json.loads(record.read_text()) if record.is_file() else {} for path, record in beside.items()}
+    shipped = weights.records()
+    if strange := [path.name for path, metadata in files.items() if metadata.get("weights") not in shipped]:
+        raise ValueError(f"Delete the files of weights that are not shipped, or not any more: {', '.join(strange)}.")
+    return files
+
+
 def samples(recipe, images):
     """Yields corrupted patches as a camera would store them, float32 [PATCH, PATCH, c] in steps of 1/255."""
     patches = dataset.training_patches(
@@ -87,6 +102,10 @@ def main(arguments=None):
     parser.add_argument("--data", nargs="+", required=True, metavar="FOLDER", help="clean images, no test images")
     parser.add_argument("--out", type=Path, default=Path("dist"), metavar="FOLDER")
     options = parser.parse_args(arguments)
+    try:
+        released(options.out)  # which export.parity would find after all have been built
+    except ValueError as error:
+        parser.error(str(error))
     training, _ = train.split(options.data)
     for name in options.names or sorted(weights.records()):
         build(name, training, options.out)

@@ -51,7 +51,10 @@ def main(arguments=None):
         options = parse(arguments)
         return options.run(options)
     except ModuleNotFoundError as error:
-        name = str(error.name).partition(".")[0]
+        if error.name is None:  # raised by a package itself
+            print(f"rednet: {error}", file=sys.stderr)
+            return 2
+        name = error.name.partition(".")[0]
         print(f"rednet: {name} is not installed.{_mended(name)}", file=sys.stderr)
         return 2
     except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:

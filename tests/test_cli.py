@@ -925,3 +925,12 @@ def test_a_shipped_file_that_is_missing_is_told_before_any_photo_is_opened(tmp_p
     monkeypatch.setattr(weights, "PRETRAINED", tmp_path)
     with pytest.raises(RuntimeError, match="red30-fast-deblur-disk-color-v"):
         Restorer(Work("deblur", level="disk"))
+
+
+def test_a_package_that_fails_by_itself_is_not_called_none(photos, monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise ModuleNotFoundError("another package of this name was installed")
+
+    monkeypatch.setattr(evaluate, "print_scores", fail)
+    assert main(["evaluate", "deblur", "--data", str(photos)]) == 2
+    assert capsys.readouterr().err == "rednet: another package of this name was installed\n"

@@ -428,6 +428,9 @@ def test_files_of_weights_that_are_not_shipped_any_more_are_named(shipped, photo
         assert end.value.code == 2
         words = f"Delete the files of weights that are not shipped, or not any more: {path.name}."
         assert words in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            tflite.main(["--data", str(photos), "--out", str(tmp_path / "dist")])
+        assert words in capsys.readouterr().err
     assert not (tmp_path / "results" / "parity.csv").exists()
 
 

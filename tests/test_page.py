@@ -47,6 +47,8 @@ def site(tmp_path_factory):
     any_size = folder / "red30-fast-denoise-blind-gray-v1-float32.tflite"
     export_tflite(MODELS["gray"], any_size, metadata={"task": "denoise", "color": "gray"})
     assert len(page.build(folder, folder / "web")) == len(page.NETWORKS)
+    assert (folder / "web" / "LICENSE.txt").read_text().startswith("MIT License")
+    assert "Apache License" in (folder / "web" / "third_party.txt").read_text()  # of LiteRT.js
     handler = functools.partial(Quiet, directory=folder / "web")
     with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

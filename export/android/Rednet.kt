@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: MIT
 // Restores photos on Android with a TFLite file of fixed size of keras_rednet, through LiteRT's CompiledModel.
 //
-//     dependencies { implementation("com.google.ai.edge.litert:litert:2.3.0") }
+//     dependencies { implementation("com.google.ai.edge.litert:litert:2.3.0") }  // of which the least minSdk is 24
 //
 //     val source = ImageDecoder.createSource(contentResolver, uri)
 //     val photo = ImageDecoder.decodeBitmap(source) { decoder, _, _ -> decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE }

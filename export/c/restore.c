@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Restores a picture with a TFLite file of keras_rednet, by LiteRT's C library: what Android's NDK calls.
  *
  *     cc restore.c -o restore -LFOLDER -lLiteRt -Wl,-rpath,FOLDER

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Restores photos on iOS with a TFLite file of keras_rednet.
 //
 //     use_frameworks!

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Restores a picture with a TFLite file of keras_rednet: `python restore.py model.tflite photo.png restored.png`.
 
 Needs ai-edge-litert, numpy and pillow, not Keras, TensorFlow or keras_rednet: copy it into a project of your own. Takes

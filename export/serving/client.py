@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Restores a picture by a TF Serving server: `python client.py photo.jpg restored.png`.
 
 Over REST it needs nothing but Python; with `--grpc` also grpcio, but neither TensorFlow nor its serving package. Copy
