@@ -11,6 +11,7 @@ import io
 import math
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -23,7 +24,7 @@ from keras_rednet import geometry
 from keras_rednet.exif import DAMAGED, FORMATS
 from keras_rednet.weights import is_stray
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = (".bmp", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 BICUBIC = Image.Resampling.BICUBIC
 GRAIN_REACH = 3  # pixels, of the filter that makes grain soft
 MIXED_IMAGES = 64  # at most, whose patches are interleaved, so that a batch shows many
@@ -86,8 +87,9 @@ def usable(paths, *, patch_size):
         ValueError: none is left.
     """
     left, skipped = [], []
-    for path in paths:
-        problem, (height, width) = _decoded(path, os.path.exists(path) and os.path.getmtime(path))
+    with ThreadPoolExecutor() as pool:  # Pillow decodes many at a time
+        answers = pool.map(lambda path: _decoded(path, os.path.exists(path) and os.path.getmtime(path)), paths)
+    for path, (problem, (height, width)) in zip(paths, answers, strict=True):
         if not problem and min(height, width) < patch_size:
             problem = f"{height}x{width} pixels"
         if problem:
@@ -106,7 +108,7 @@ def usable(paths, *, patch_size):
     return left
 
 
-@functools.lru_cache(maxsize=2**20)  # to decode all images takes long, and `train.split` has done so
+@functools.cache  # to decode all images takes long, and `train.split` has done so
 def _decoded(path, changed):
     """Returns (what is wrong with an image file or an empty text, (height, width)); `changed` is its time."""
     try:

@@ -30,6 +30,9 @@ if keras.backend.backend() == "tensorflow":
     FAILURES += (OpError,)  # memory that runs out, for instance
 # Of tasks and levels, damage that has a direction: a turned picture's is another.
 DIRECTED = {("deblur", "motion"): "Motion blur", ("inpaint", "text"): "Text"}
+# Of pictures, and of cameras' raw files, that a user would miss in a folder.
+UNREAD = {".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".psd"}
+UNREAD |= {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2"}
 NEEDED = ("task", "level", "depth", "channels", "filters", "downsample_at")  # to build the network of a record
 COLORS = {
     "super_resolution": "luminance",
@@ -328,6 +331,9 @@ def _pictures(folder, output):
     walk = os.walk(folder, onerror=lambda error: unreadable.append(Path(error.filename)))
     files = [Path(parent) / name for parent, _, names in walk for name in names]
     pictures = [path for path in files if path.suffix.lower() in SAVE_OPTIONS and not weights.is_stray(path)]
+    if left := collections.Counter(path.suffix.lower() for path in files if path.suffix.lower() in UNREAD):
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(left.items()))
+        warnings.warn(f"Left out pictures of {folder}, in formats that are not read: {kinds}", stacklevel=2)
     found = unreadable + pictures
     top, inner = _real(folder), _real(output)
     inside = inner.is_relative_to(top) and inner != top

@@ -20,6 +20,7 @@ SAVE_OPTIONS = {
     ".bmp": {"format": "BMP"},
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jfif": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".png": {"format": "PNG"},
     ".tif": {"format": "TIFF", "compression": "raw"},  # as every program reads it
     ".tiff": {"format": "TIFF", "compression": "raw"},

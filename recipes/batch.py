@@ -3,12 +3,13 @@
 It takes what `rednet denoise`, `upscale`, `deblock`, `deblur` and `inpaint` take, and its own options before that.
 PHOTO may also be a manifest, a .txt file with a path a line, relative to the manifest's folder. Pictures that are there
 already are left out, so the same command goes on where it ended. A picture is tried a few times, if its process or
-machine dies or fails; what cannot be restored stands in OUT/dead_letters.csv with the reason. What counts in the end
-are the files: inputs = outputs + dead letters, or the exit status is 2.
+machine dies, fails or takes too long; what cannot be restored stands in OUT/dead_letters.csv with the reason. What
+counts in the end are the files: inputs = outputs + dead letters, or the exit status is 2.
 """
 
 import argparse
 import codecs
+import contextlib
 import csv
 import functools
 import importlib
@@ -16,8 +17,14 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 import keras
 
@@ -25,7 +32,12 @@ from keras_rednet import cli, photos
 from keras_rednet.weights import written_whole
 
 DEAD_LETTERS = "dead_letters.csv"
-BATCH = 8  # pictures at a time for a process, at first and at most; alone when they are tried again
+BATCH = 8  # pictures at a time for a process, at most; alone when they are tried for the last time
+SLICE = 100_000  # pictures that Ray is given at a time, at least, as it keeps some kilobytes for each
+SLICE_BATCHES = 100  # of each process in a slice, at least, lest many idle at its end
+TIMEOUT = 6 * 3600  # seconds for a picture
+LONGEST_PAUSE = 30  # seconds that a process waits after a failure, and all before another attempt
+PATIENCE = 10  # failures, one after the other, after which a process ends and another one takes its place
 CHECK_SECONDS = 120  # that machines have to tell what they lack
 MEMORY = 1.5 * 2**30  # bytes of a process, of pictures of up to 24 megapixels: tests/benchmark/results/restore.csv
 MOST_FOLDERS = 100  # of the pictures', of which each machine tells whether it sees them
@@ -56,10 +68,34 @@ def attempt(work, source, target):
         return " ".join(f"{type(error).__name__}: {error}".split()), getattr(error, "errno", None) not in photos.FULL
 
 
-def _restore_batch(batch, work, attempt):
+_failures = 0  # of this process, one after the other
+
+
+def _restore_batch(batch, work, attempt, timeout, last):
     jobs = zip(batch["source"], batch["target"], strict=True)
-    errors, again = zip(*(attempt(work, Path(source), Path(target)) for source, target in jobs), strict=True)
+    answers = [_patiently(attempt, work, Path(source), Path(target), timeout, last) for source, target in jobs]
+    errors, again = zip(*answers, strict=True)
     return {**batch, "error": list(errors), "again": list(again)}
+
+
+def _patiently(attempt, work, source, target, timeout, last):
+    """Returns what `attempt` does, after a pause where it failed; ends the process where that takes too long.
+
+    A process or machine that fails fails fast: without pauses, ever longer ones, most pictures would come to it. After
+    some failures in a row the process ends, as a GPU may stay sick for it; in the `last` round it stays, for its words.
+    """
+    global _failures
+    watchdog = threading.Timer(timeout, os._exit, (1,))
+    watchdog.daemon = True
+    watchdog.start()
+    error, again = attempt(work, source, target)
+    watchdog.cancel()
+    _failures = _failures + 1 if again else 0
+    if again:
+        time.sleep(min(0.1 * 2**_failures, LONGEST_PAUSE))
+        if _failures >= PATIENCE and not last:
+            os._exit(1)
+    return error, again
 
 
 def _environment(threads):
@@ -72,40 +108,64 @@ def _environment(threads):
     return {name: os.environ.get(name, value) for name, value in variables.items()} | backend
 
 
-def restore_all(jobs, work, *, workers, threads=1, gpus=0, attempts=3, attempt=attempt, report=lambda: None):
+def restore_all(
+    jobs,
+    work,
+    *,
+    workers,
+    threads=1,
+    gpus=0,
+    memory=0,
+    attempts=3,
+    timeout=TIMEOUT,
+    attempt=attempt,
+    report=lambda target, error: None,
+):
     """Restores picture files on a Ray cluster that this process has joined.
 
     Args:
         jobs: list of (source, target) paths, no target twice.
         work: `photos.Work`.
         workers: processes, over all machines.
-        threads, gpus: of each of them.
+        threads, gpus, memory: of each of them, the last in bytes.
         attempts: how often a picture is tried whose process or machine dies or fails.
+        timeout: seconds after which a process that restores a picture is ended.
         attempt: `attempt`, or a function like it.
-        report: called for every picture that need not be tried again.
+        report: called with the target and the reason, or an empty text, of every picture that need not be tried again.
 
     Returns:
         {target path: reason} of those that are not restored.
     """
     dead, left = {}, jobs
-    size = max(1, min(BATCH, len(jobs) // (ROUNDS * workers)))
+    resources = {"num_cpus": threads, "num_gpus": gpus, "memory": memory}
     for number in range(attempts):
-        settled = set()
-        how = {"work": work, "attempt": attempt}
-        for target, error, again in _run(left, how, workers, threads, gpus, *((1, 1) if number else (size, 0))):
+        last, alone = number == attempts - 1, 0 < number == attempts - 1
+        size = 1 if alone else max(1, min(BATCH, len(left) // (ROUNDS * workers)))
+        how = {"work": work, "attempt": attempt, "timeout": timeout, "last": last}
+        settled, failed = set(), False
+        for target, error, again in _run(left, how, workers, resources, size, int(alone)):
             dead.pop(target, None)
             if error:
                 dead[target] = error
-            if not again:
+            if again:
+                failed = True
+            else:
                 settled.add(target)
-                report()
-        left = [job for job in left if str(job[1]) not in settled and not os.path.isfile(job[1])]
-        gone = {job for job in left if _is_gone(job[0])}  # of an old manifest
-        for source, target in gone:
-            dead[str(target)] = f"FileNotFoundError: {source} is not there"
-            report()
-        left = [job for job in left if job not in gone]
-    dead = {str(target): f"its process died or failed, {attempts} times" for _, target in left} | dead
+                report(target, error)
+        remaining = []
+        for source, target in (job for job in left if str(job[1]) not in settled):
+            if os.path.isfile(target):  # the process died later
+                report(str(target), "")
+            elif _is_gone(source):  # of an old manifest
+                dead[str(target)] = f"FileNotFoundError: {source} is not there"
+                report(str(target), dead[str(target)])
+            else:
+                remaining.append((source, target))
+        left = remaining
+        if left and failed and not last:
+            time.sleep(LONGEST_PAUSE)  # what fails everywhere, a file system for instance, may pass
+    reason = f"its process died or failed, or took more than {timeout:g} s, {attempts} times"
+    dead = {str(target): reason for _, target in left} | dead
     return {target: reason for target, reason in dead.items() if not os.path.isfile(target)}
 
 
@@ -119,32 +179,32 @@ def _is_gone(path):
     return False
 
 
-def _run(jobs, how, workers, threads, gpus, size, batches):
+def _run(jobs, how, workers, resources, size, batches):
     """Yields (target, error, again) of the pictures that came back; those whose process died do not.
 
     A process ends after so many `batches` of `size` pictures, or never, if 0: it may be the process that has failed.
     """
     import ray
 
-    rows = [{"source": str(source), "target": str(target)} for source, target in jobs]
-    if not rows:
-        return
     context = ray.data.DataContext.get_current()
     context.max_errored_blocks = -1
     context.enable_progress_bars = False
-    pictures = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size)).map_batches(
-        _restore_batch,
-        fn_kwargs=how,
-        batch_size=size,
-        num_cpus=threads,
-        num_gpus=gpus,
-        max_calls=batches,  # by itself Ray ends a process with a GPU after each
-        compute=ray.data.TaskPoolStrategy(size=workers),
-        # `restore_all` tries again; Ray would for ever
-        ray_remote_args_fn=lambda: {"max_retries": 0, "runtime_env": {"env_vars": _environment(threads)}},
-    )
-    for row in pictures.iter_rows():
-        yield row["target"], row["error"], row["again"]
+    environment = {"env_vars": _environment(resources["num_cpus"])}
+    step = max(SLICE, SLICE_BATCHES * size * workers)
+    for start in range(0, len(jobs), step):
+        rows = [{"source": str(source), "target": str(target)} for source, target in jobs[start : start + step]]
+        pictures = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size)).map_batches(
+            _restore_batch,
+            fn_kwargs=how,
+            batch_size=size,
+            **resources,
+            max_calls=batches,  # by itself Ray ends a process with a GPU after each
+            compute=ray.data.TaskPoolStrategy(size=workers),
+            # `restore_all` tries again; Ray would for ever
+            ray_remote_args_fn=lambda: {"max_retries": 0, "runtime_env": environment},
+        )
+        for row in pictures.iter_rows():
+            yield row["target"], row["error"], row["again"]
 
 
 def list_jobs(paths, output):
@@ -189,6 +249,9 @@ def main(arguments=None):
     parser.add_argument(
         "--attempts", type=_count, default=3, metavar="NUMBER", help="for pictures whose process or machine fails"
     )
+    parser.add_argument(
+        "--timeout", type=_count, default=TIMEOUT, metavar="SECONDS", help=f"for a picture, {TIMEOUT} by default"
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, help="of `rednet`, with its options")
     options = parser.parse_args(arguments)
     command = cli.parse(options.command)
@@ -231,18 +294,37 @@ def main(arguments=None):
     left = [job for job in jobs if not os.path.isfile(job[1])]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are there already", flush=True)
-    workers = options.workers or _workers(ray.cluster_resources(), options.threads)
-    start = time.perf_counter()
-    dead = restore_all(
-        left,
-        cli.work(command),
-        workers=workers,
-        threads=options.threads,
-        gpus=options.gpus,
-        attempts=options.attempts,
-        report=_progress(len(left)),
-    )
-    ray.shutdown()
+    memory = 0 if options.workers else min(MEMORY, max(node["Resources"].get("memory", 0) for node in nodes))
+    workers = options.workers or _workers(nodes, options.threads, options.gpus, memory)
+    start, dead = time.perf_counter(), {}
+    try:
+        with _counting(
+            len(left), lambda: len(_nodes_with(ray.nodes(), CPU=options.threads, GPU=options.gpus))
+        ) as count:
+
+            def report(target, error):
+                dead.update({target: error} if error else {})
+                count()
+
+            dead = restore_all(
+                left,
+                cli.work(command),
+                workers=workers,
+                threads=options.threads,
+                gpus=options.gpus,
+                memory=memory,
+                attempts=options.attempts,
+                timeout=options.timeout,
+                report=report,
+            )
+    except BaseException as error:  # an interrupt, too; what is known of bad pictures is kept
+        print(f"rednet: ended by {type(error).__name__}; the same command goes on from here", file=sys.stderr)
+        _reconcile(jobs, dead, output, time.perf_counter() - start)
+        if isinstance(error, KeyboardInterrupt):
+            return 130
+        raise
+    finally:
+        ray.shutdown()
     return _reconcile(jobs, dead, output, time.perf_counter() - start)
 
 
@@ -318,34 +400,57 @@ def _sees_a_gpu():
     return engine.cuda.is_available() if backend == "torch" else bool(engine.config.list_physical_devices("GPU"))
 
 
-def _progress(total, seconds=10):
-    """Returns a function that counts its calls and prints now and then how many there were."""
-    start = last = time.perf_counter()
-    done = 0
+@contextlib.contextmanager
+def _counting(total, machines, seconds=30):
+    """A context in which it is told now and then how many pictures are done, even if none is, and by how many machines.
+
+    It gives the function that counts them.
+    """
+    start, done, end = time.perf_counter(), 0, threading.Event()
 
     def count():
-        nonlocal last, done
-        done, now = done + 1, time.perf_counter()
-        if now - last > seconds:
-            last = now
-            print(f"{done} of {total} pictures, {done / (now - start):.1f} a second", flush=True)
+        nonlocal done
+        done += 1
 
-    return count
+    def tell():
+        while not end.wait(seconds):
+            speed = done / (time.perf_counter() - start)
+            print(f"{done} of {total} pictures, {speed:.1f} a second, {machines()} machines", flush=True)
+
+    threading.Thread(target=tell, daemon=True).start()
+    try:
+        yield count
+    finally:
+        end.set()
 
 
-def _workers(resources, threads):
-    """Returns how many processes the processors and the memory of a cluster are enough for."""
-    return max(1, int(min(resources["CPU"] // threads, resources["memory"] // MEMORY)))
+def _workers(nodes, threads, gpus, memory):
+    """Returns how many processes the processors, GPUs and memory of machines are enough for."""
+    wanted = {"CPU": threads, "GPU": gpus, "memory": memory}
+    wanted = {name: least for name, least in wanted.items() if least}
+    return sum(int(min(node["Resources"].get(name, 0) // least for name, least in wanted.items())) for node in nodes)
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    """A context in which no other command writes dead letters to a folder."""
+    if fcntl is None:
+        yield
+        return
+    with (folder / f".{DEAD_LETTERS}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _reconcile(jobs, dead, output, seconds):
     how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}  # names may be in no encoding
     rows = [(str(source), dead[str(target)]) for source, target in jobs if str(target) in dead]
-    others = _dead_letters_of_other_commands(output, {str(source) for source, _ in jobs})
-    with written_whole(output / DEAD_LETTERS) as path, path.open("w", **how) as file:
-        writer = csv.writer(file)
-        writer.writerow(["picture", "reason"])
-        writer.writerows(sorted([*others, *rows]))
+    with _locked(output):
+        others = _dead_letters_of_other_commands(output, {str(source) for source, _ in jobs})
+        with written_whole(output / DEAD_LETTERS) as path, path.open("w", **how) as file:
+            writer = csv.writer(file)
+            writer.writerow(["picture", "reason"])
+            writer.writerows(sorted([*others, *rows]))
     lost = [target for _, target in jobs if str(target) not in dead and not os.path.isfile(target)]
     there = len(jobs) - len(dead) - len(lost)
     print(f"{len(jobs)} inputs = {there} outputs + {len(dead)} dead letters, {seconds:.0f} s")

@@ -6,7 +6,9 @@ several machines, keras-team/keras issue 20585.)
 """
 
 import contextlib
+import errno
 import os
+import socket
 import sys
 import traceback
 
@@ -30,7 +32,7 @@ def joined(coordinator, processes, process):
         process: the number of this one, from 0.
 
     Raises:
-        ValueError: numbers that make no sense, or another backend than JAX.
+        ValueError: numbers that make no sense, another backend than JAX, or a port on which another program listens.
     """
     if keras.backend.backend() != "jax":
         raise ValueError(
@@ -44,6 +46,11 @@ def joined(coordinator, processes, process):
         )
     import jax
 
+    port = coordinator.rpartition(":")[2]
+    if not port.isdecimal():
+        raise ValueError(f"The coordinator must be HOST:PORT, those of process 0. Received: {coordinator}.")
+    if process == 0:
+        _refuse_taken(int(port))
     jax.distributed.initialize(coordinator, processes, process, initialization_timeout=JOINING_SECONDS)
     try:
         from_first([np.int32(0)])  # devices meet here: later JAX waits two minutes, and some may read files longer
@@ -59,6 +66,21 @@ def joined(coordinator, processes, process):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)
+
+
+def _refuse_taken(port):
+    """Raises ValueError where a port is taken: JAX would share it with another training, and mix their processes."""
+    for family, host in ((socket.AF_INET6, "::"), (socket.AF_INET, "")):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a training that has ended just now
+                tried.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise ValueError(
+                    f"On port {port} another program listens, another training perhaps: end it, or choose another "
+                    f"port for the coordinator. Received: port {port}."
+                ) from None
 
 
 def shard():

@@ -18,6 +18,9 @@ DAYS = 30
 INFERENCE_THREADS = 2  # of the machine on which inference.csv was measured
 LARGE = 2.4  # megapixels, enough for many tiles
 WINDOW, HALO = round((WINDOW_VALUES / 64) ** 0.5), 30  # pixels that RED30 takes at a time, and loses on each side
+TILE, FAST_HALO = 1024, 60  # of the int8 file of the fast RED30, as inference.csv has it
+DRIVER_BYTES = 1300  # of a picture, which `recipes.batch` keeps: 200,000 lines of a manifest took 261 MB
+MOST_PICTURES = 10**7  # of a command, 13 GB
 PATCH = 96**2 / 1e6  # megapixels of a patch of training-h200.csv: gray RED30's v3, mixed_bfloat16, batches of 64, JAX
 
 
@@ -35,8 +38,8 @@ def costs():
         f"{row['network']}, float32": int(row["threads"]) * float(row["seconds per megapixel"]) + codec for row in rows
     }
     (int8,) = [row for row in read("inference.csv") if (row["network"], row["form"]) == ("RED30 fast", "TFLite int8")]
-    whole = INFERENCE_THREADS * float(int8["1024x1024 ms"]) / 1e3 / 1.048576
-    found["RED30 fast, int8 TFLite, not in tiles"] = whole + codec
+    tile = INFERENCE_THREADS * float(int8[f"{TILE}x{TILE} ms"]) / 1e3
+    found[f"RED30 fast, int8 TFLite, tiles of {TILE}x{TILE}"] = tile / ((TILE - 2 * FAST_HALO) ** 2 / 1e6) + codec
     return found, codec
 
 
@@ -80,9 +83,15 @@ def table():
     moved = total * (read_bytes + written_bytes) / 1e15
     lines += [
         "",
-        f"{PHOTOS:,} photographs of {MEGAPIXELS} megapixels, {moved:.1f} PB read and written as JPEG. The processors "
-        f"saturate first, by far. Files take {codec:.3f} core seconds per megapixel: {CORES} cores feed accelerators "
-        f"that restore {CORES / codec:,.0f} megapixels a second before decoding and encoding hold these up. "
+        f"{PHOTOS:,} photographs of {MEGAPIXELS} megapixels, {moved:.1f} PB read and written as JPEG, and for the fast "
+        f"RED30 {total * cost['RED30 fast, float32'] / 3600e6:.1f} million core hours, on however many machines. "
+        f"In a machine the processors saturate first, by far. Together, in {DAYS} days, the machines move "
+        f"{PHOTOS / (DAYS * 86400):,.0f} photographs and {moved * 1e6 / (DAYS * 86400):.1f} GB a second, more than one "
+        f"file server's {GIGABITS} Gbit/s ({GIGABITS / 8:.1f} GB/s): the folders lie on several, or on an object store "
+        f"that is mounted. A command keeps {DRIVER_BYTES / 1e3} kB for each picture, "
+        f"{MOST_PICTURES * DRIVER_BYTES / 1e9:.0f} GB for {MOST_PICTURES:,}, so {PHOTOS // MOST_PICTURES} manifests "
+        f"are restored one after the other. Files take {codec:.3f} core seconds per megapixel: {CORES} cores feed "
+        f"accelerators that restore {CORES / codec:,.0f} megapixels a second before these hold them up. "
         f"In batch.csv, measured on another day, `rednet` took {float(_rednet()['core seconds per megapixel']):.1f}.",
         "",
         f"On a GPU only training was timed: an H200 took in {gpu:.1f} megapixels a second for gray "

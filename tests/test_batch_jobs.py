@@ -1,8 +1,11 @@
 """What recipes/batch.py does before and without Ray."""
 
+import concurrent.futures
 import os
 import socket
 import sys
+import threading
+import time
 import types
 from pathlib import Path
 
@@ -107,19 +110,105 @@ def test_all_processes_share_gpus_and_know_their_threads(monkeypatch):
 def test_a_picture_that_is_gone_is_not_tried_again(photos, tmp_path, monkeypatch):
     tried, reported = [], []
 
-    def run(jobs, *arguments):
+    def run(jobs, *arguments, **options):
         tried.append([source.name for source, _ in jobs])
         yield from ((str(target), "OSError: what may pass", True) for source, target in jobs if source.exists())
 
     monkeypatch.setattr(batch, "_run", run)
+    monkeypatch.setattr(batch, "LONGEST_PAUSE", 0)
     jobs = [(photos / "photo0.png", tmp_path / "a.png"), (tmp_path / "none.png", tmp_path / "b.png")]
-    dead = batch.restore_all(jobs, Work("denoise"), workers=1, report=lambda: reported.append(1))
+    report = lambda target, error: reported.append((Path(target).name, error))  # noqa: E731
+    dead = batch.restore_all(jobs, Work("denoise"), workers=1, report=report)
     assert tried == [["photo0.png", "none.png"], ["photo0.png"], ["photo0.png"]]
     assert dead == {
         str(tmp_path / "a.png"): "OSError: what may pass",
         str(tmp_path / "b.png"): f"FileNotFoundError: {tmp_path}/none.png is not there",
     }
-    assert len(reported) == 1
+    assert reported == [("b.png", f"FileNotFoundError: {tmp_path}/none.png is not there")]
+
+
+def test_what_was_restored_by_a_process_that_died_then_is_done(photos, tmp_path, monkeypatch):
+    def run(jobs, *arguments, **options):
+        (tmp_path / "a.png").touch()
+        yield from ()
+
+    reported = []
+    monkeypatch.setattr(batch, "_run", run)
+    job = (photos / "photo0.png", tmp_path / "a.png")
+    assert batch.restore_all([job], Work("denoise"), workers=1, report=lambda *told: reported.append(told)) == {}
+    assert reported == [(str(tmp_path / "a.png"), "")]
+
+
+def test_a_process_that_fails_waits_ever_longer_and_ends(monkeypatch):
+    pauses, ends = [], []
+    monkeypatch.setattr(batch, "_failures", 0)
+    monkeypatch.setattr(batch.time, "sleep", pauses.append)
+    monkeypatch.setattr(batch.os, "_exit", ends.append)
+
+    def tried(answer, times, last=False):
+        for _ in range(times):
+            assert batch._patiently(lambda *arguments: answer, None, "a", "b", 1000, last) == answer
+        waited, ended = pauses[:], ends[:]
+        pauses.clear(), ends.clear()
+        return waited, ended
+
+    assert tried(("", False), 3) == ([], [])
+    assert tried(("a damaged picture", False), 20) == ([], [])
+    assert tried(("OSError", True), 3) == ([0.2, 0.4, 0.8], [])
+    tried(("", False), 1)
+    assert tried(("OSError", True), 10) == ([0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30], [1])
+    assert tried(("OSError", True), 5, last=True) == ([30] * 5, [])  # in the last round words count
+
+
+def test_a_picture_that_takes_too_long_ends_its_process(monkeypatch):
+    ended, codes = threading.Event(), []
+    monkeypatch.setattr(batch.os, "_exit", lambda code: (codes.append(code), ended.set()))
+    batch._patiently(lambda *arguments: ("", ended.wait(60) and False), None, "a", "b", 0.05, False)
+    assert codes == [1]
+    ended.clear()
+    batch._patiently(lambda *arguments: ("", False), None, "a", "b", 0.05, False)
+    assert not ended.wait(0.2)
+
+
+def test_an_interrupt_keeps_what_is_known(photos, tmp_path, monkeypatch, capsys):
+    def restore_all(jobs, work, *, report, **options):
+        assert options["timeout"] == 7
+        jobs[0][1].touch()
+        report(str(jobs[0][1]), "")
+        report(str(jobs[1][1]), "damaged")
+        raise KeyboardInterrupt
+
+    nodes = [{"Alive": True, "Resources": {"CPU": 2.0, "memory": 2.0**33}}]
+    errors = types.SimpleNamespace(RayError=RuntimeError)
+    ray = types.SimpleNamespace(init=dict, nodes=lambda: nodes, shutdown=dict, exceptions=errors)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(batch, "_unfit", lambda *arguments: "")
+    monkeypatch.setattr(batch, "restore_all", restore_all)
+    assert batch.main(["--timeout", "7", "denoise", str(photos), "-o", str(tmp_path / "out")]) == 130
+    printed = capsys.readouterr()
+    assert "6 inputs = 1 outputs + 1 dead letters" in printed.out
+    assert "ended by KeyboardInterrupt; the same command goes on from here" in printed.err
+    assert "photo1.png,damaged" in (tmp_path / "out" / batch.DEAD_LETTERS).read_text()
+
+
+def test_two_commands_write_dead_letters_one_after_the_other(tmp_path):
+    jobs = [(tmp_path / "in" / "a.png", tmp_path / "a.png")]
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with batch._locked(tmp_path):
+            other = pool.submit(batch._reconcile, jobs, {str(jobs[0][1]): "damaged"}, tmp_path, 1.0)
+            with pytest.raises(concurrent.futures.TimeoutError):
+                other.result(timeout=0.3)
+        assert other.result(timeout=30) == 1
+
+
+def test_tells_how_far_it_is_even_if_nothing_comes(capsys):
+    with batch._counting(5, lambda: 2, seconds=0.05) as count:
+        time.sleep(0.2)
+        count()
+        time.sleep(0.2)
+    printed = capsys.readouterr().out
+    assert "0 of 5 pictures, 0.0 a second, 2 machines" in printed
+    assert "1 of 5 pictures" in printed
 
 
 def test_the_folders_that_machines_look_for(tmp_path):
@@ -178,11 +267,16 @@ def test_dead_letters_of_another_manifest_stay(tmp_path):
 
 
 def test_there_are_as_many_processes_as_processors_and_memory_allow():
-    plenty, little = ({"CPU": 16.0, "memory": gigabytes * 2.0**30} for gigabytes in (64, 10))
-    assert batch._workers(plenty, 1) == 16
-    assert batch._workers(plenty, 3) == 5
-    assert batch._workers(little, 1) == 6
-    assert batch._workers({"CPU": 2.0, "memory": 2.0**29}, 4) == 1
+    gigabytes = 2.0**30
+    large, small = ({"Resources": {"CPU": 16.0, "memory": size * gigabytes}} for size in (64, 10))
+    large["Resources"]["GPU"] = 2.0
+    assert batch._workers([large], 1, 0, batch.MEMORY) == 16
+    assert batch._workers([large], 3, 0, batch.MEMORY) == 5
+    assert (
+        batch._workers([large, small], 1, 0, batch.MEMORY) == 16 + 6
+    )  # not what the sum of their memory is enough for
+    assert batch._workers([large], 1, 0.5, batch.MEMORY) == 4
+    assert batch._workers([{"Resources": {"CPU": 2.0}}], 2, 0, 0) == 1
 
 
 def test_a_machine_must_have_all_that_a_process_takes():
@@ -225,7 +319,7 @@ def test_says_what_to_install(photos, tmp_path, monkeypatch, capsys):
     assert 'Ray is not installed: pip install "keras_rednet[ray]".' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--workers", "--threads", "--attempts"])
+@pytest.mark.parametrize("option", ["--workers", "--threads", "--attempts", "--timeout"])
 def test_numbers_above_zero(photos, tmp_path, option, capsys):
     with pytest.raises(SystemExit):
         batch.main([option, "0", "denoise", str(photos), "-o", str(tmp_path / "out")])

@@ -371,6 +371,16 @@ def test_a_bad_tile_is_refused_at_once(denoise, photos, tmp_path, capsys, tile):
     assert f"--tile: must be auto or at least 1, in pixels, received {tile}" in capsys.readouterr().err
 
 
+def test_pictures_in_other_formats_are_told(denoise, photos, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.HEIC", "b.heic", "c.nef", "notes.txt"):
+        (tmp_path / "in" / name).touch()
+    Image.open(photos / "photo0.png").save(tmp_path / "in" / "d.jfif", format="JPEG")
+    with pytest.warns(UserWarning, match=r"Left out pictures of .*in, in formats that are not read: 2 .heic, 1 .nef$"):
+        assert denoise(tmp_path / "in", "-o", tmp_path / "out") == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["d.jfif"]
+
+
 def test_an_empty_folder_is_an_error(denoise, tmp_path, capsys):
     assert denoise(tmp_path, "-o", tmp_path / "out") == 2
     assert "no pictures in" in capsys.readouterr().err
@@ -462,8 +472,9 @@ def test_names_what_a_record_of_ones_own_lacks(command, missing, changed, words,
 
 def test_a_single_picture_and_a_folder_to_be(denoise, photos, tmp_path, capsys):
     assert denoise(photos / "photo0.png", "-o", tmp_path / "cleaned") == 1
-    assert "cleaned: the name must end in one of .bmp, .jpg, .jpeg, .png, .tif, .tiff, .webp, or in / for a folder" in (
-        capsys.readouterr().err
+    assert (
+        "cleaned: the name must end in one of .bmp, .jpg, .jpeg, .jfif, .png, .tif, .tiff, .webp, or in / for a folder"
+        in (capsys.readouterr().err)
     )
     assert not list(tmp_path.iterdir())
 

@@ -1,5 +1,6 @@
 """Ray restores every picture or says why not, whatever dies meanwhile."""
 
+import contextlib
 import csv
 import os
 import signal
@@ -164,7 +165,9 @@ def test_a_picture_that_kills(photos_folder, tiny_weights, tmp_path, cluster):  
     jobs, dead = run(photos_folder, tmp_path / "out", tiny_weights, attempt=dying, attempts=2)
     check(jobs, dead, {"broken.png", "half.png", "poison.png"})
     assert len(list((tmp_path / "out" / "sub").glob("poison-*"))) == 2
-    assert [reason for target, reason in dead.items() if "poison" in target] == ["its process died or failed, 2 times"]
+    assert [reason for target, reason in dead.items() if "poison" in target] == [
+        f"its process died or failed, or took more than {batch.TIMEOUT} s, 2 times"
+    ]
 
 
 def forgetful(work, source, target):
@@ -177,11 +180,48 @@ def forgetful(work, source, target):
 
 
 @pytest.mark.slow
-def test_a_machine_that_fails_is_no_reason_to_give_up(photos_folder, tiny_weights, tmp_path, cluster):  # noqa: F811
+def test_a_machine_that_fails_is_no_reason_to_give_up(photos_folder, tiny_weights, tmp_path, cluster, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(batch, "LONGEST_PAUSE", 0)
+    monkeypatch.setattr(batch, "SLICE", 20)  # of pictures that Ray is given at a time
+    monkeypatch.setattr(batch, "SLICE_BATCHES", 1)
     _, dead = run(photos_folder, tmp_path / "once", tiny_weights, attempt=forgetful, attempts=1)
     assert list(dead.values()).count("MemoryError") == 10
     jobs, dead = run(photos_folder, tmp_path / "out", tiny_weights, attempt=forgetful, attempts=2)
     check(jobs, dead, {"broken.png", "half.png"})
+
+
+def sick(work, source, target):
+    """Fails at once in the first process that comes here, and takes its time in the others."""
+    with contextlib.suppress(FileExistsError):
+        (work_folder := target.parents[1]).joinpath("sick").symlink_to(str(os.getpid()))
+    if os.readlink(work_folder / "sick") == str(os.getpid()):
+        return "OSError: stale file handle", True
+    time.sleep(0.5)
+    return batch.attempt(work, source, target)
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_does_not_get_most_of_the_work(photos_folder, tiny_weights, tmp_path, cluster):  # noqa: F811
+    for name in ("broken.png", "half.png"):
+        (photos_folder / name).unlink()
+    _, dead = run(photos_folder, tmp_path / "out", tiny_weights, attempt=sick, attempts=1)
+    assert set(dead.values()) == {"OSError: stale file handle"}
+    assert 0 < len(dead) < PICTURES / 3
+
+
+def stuck(work, source, target):
+    """Never comes to an end with one picture."""
+    time.sleep(1000 * (source.name == "stuck.png"))
+    return batch.attempt(work, source, target)
+
+
+@pytest.mark.slow
+def test_a_picture_that_takes_for_ever(photos_folder, tiny_weights, tmp_path, cluster):  # noqa: F811
+    (photos_folder / "stuck.png").write_bytes((photos_folder / "sub" / "00.png").read_bytes())
+    jobs, dead = run(photos_folder, tmp_path / "out", tiny_weights, attempt=stuck, attempts=2, timeout=20)
+    check(jobs, dead, {"broken.png", "half.png", "stuck.png"})
+    reasons = [reason for target, reason in dead.items() if "stuck" in target]
+    assert reasons == ["its process died or failed, or took more than 20 s, 2 times"]
 
 
 @pytest.mark.slow

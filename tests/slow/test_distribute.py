@@ -122,6 +122,22 @@ def test_two_processes_one_of_which_dies(victim, whole, data, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_devices_of_tensorflow_go_on_after_a_kill(data, tmp_path):
+    whole = end(start(data, tmp_path / "whole", "tensorflow", devices=2))
+    killed = start(data, tmp_path / "killed", "tensorflow", devices=2)
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "killed" / "backup" / "2.npz").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    left = int(next((tmp_path / "killed" / "backup").glob("*.npz")).stem)
+    assert 2 <= left < 4, "the run ended before it could be killed"
+    resumed = end(start(data, tmp_path / "killed", "tensorflow", devices=2))
+    assert resumed.splitlines()[-1] == whole.splitlines()[-1]
+    assert re.search("hash [0-9a-f]{64}", whole)
+
+
+@pytest.mark.slow
 def test_processes_with_different_images_are_refused(data, photos, tmp_path):
     pytest.importorskip("jax")
     with socket.socket() as free:
