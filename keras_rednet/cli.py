@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from keras_rednet.quiet import quiet_libraries, steady_stderr
@@ -43,6 +44,7 @@ def main(arguments=None):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # no word of TensorFlow's on the processor
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be in no encoding
+    format_warning, warnings.formatwarning = warnings.formatwarning, lambda message, *_, **__: f"rednet: {message}\n"
     try:
         if arguments[:1] == ["train"]:  # its options are those of recipes/train.py
             from recipes import train
@@ -63,6 +65,8 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("rednet: interrupted; what is finished is kept", file=sys.stderr)
         return 130
+    finally:
+        warnings.formatwarning = format_warning
 
 
 def _mended(name):

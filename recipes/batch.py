@@ -36,7 +36,8 @@ BATCH = 8  # pictures at a time for a process, at most; alone when they are trie
 SLICE = 100_000  # pictures that Ray is given at a time, at least, as it keeps some kilobytes for each
 SLICE_BATCHES = 100  # of each process in a slice, at least, lest many idle at its end
 TIMEOUT = 6 * 3600  # seconds for a picture
-LONGEST_PAUSE = 30  # seconds that a process waits after a failure, and all before another attempt
+LONGEST_PAUSE = 10  # seconds that a process waits after a failure
+ROUND_PAUSE = 30  # seconds before another attempt
 PATIENCE = 10  # failures, one after the other, after which a process ends and another one takes its place
 CHECK_SECONDS = 120  # that machines have to tell what they lack
 MEMORY = 1.5 * 2**30  # bytes of a process, of pictures of up to 24 megapixels: tests/benchmark/results/restore.csv
@@ -163,7 +164,7 @@ def restore_all(
                 remaining.append((source, target))
         left = remaining
         if left and failed and not last:
-            time.sleep(LONGEST_PAUSE)  # what fails everywhere, a file system for instance, may pass
+            time.sleep(ROUND_PAUSE)  # what fails everywhere, a file system for instance, may pass
     reason = f"its process died or failed, or took more than {timeout:g} s, {attempts} times"
     dead = {str(target): reason for _, target in left} | dead
     return {target: reason for target, reason in dead.items() if not os.path.isfile(target)}

@@ -115,7 +115,7 @@ def test_a_picture_that_is_gone_is_not_tried_again(photos, tmp_path, monkeypatch
         yield from ((str(target), "OSError: what may pass", True) for source, target in jobs if source.exists())
 
     monkeypatch.setattr(batch, "_run", run)
-    monkeypatch.setattr(batch, "LONGEST_PAUSE", 0)
+    monkeypatch.setattr(batch, "ROUND_PAUSE", 0)
     jobs = [(photos / "photo0.png", tmp_path / "a.png"), (tmp_path / "none.png", tmp_path / "b.png")]
     report = lambda target, error: reported.append((Path(target).name, error))  # noqa: E731
     dead = batch.restore_all(jobs, Work("denoise"), workers=1, report=report)
@@ -156,8 +156,8 @@ def test_a_process_that_fails_waits_ever_longer_and_ends(monkeypatch):
     assert tried(("a damaged picture", False), 20) == ([], [])
     assert tried(("OSError", True), 3) == ([0.2, 0.4, 0.8], [])
     tried(("", False), 1)
-    assert tried(("OSError", True), 10) == ([0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30], [1])
-    assert tried(("OSError", True), 5, last=True) == ([30] * 5, [])  # in the last round words count
+    assert tried(("OSError", True), 10) == ([0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10, 10, 10], [1])
+    assert tried(("OSError", True), 5, last=True) == ([10] * 5, [])  # in the last round words count
 
 
 def test_a_picture_that_takes_too_long_ends_its_process(monkeypatch):

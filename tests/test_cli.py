@@ -945,3 +945,12 @@ def test_a_package_that_fails_by_itself_is_not_called_none(photos, monkeypatch, 
     monkeypatch.setattr(evaluate, "print_scores", fail)
     assert main(["evaluate", "deblur", "--data", str(photos)]) == 2
     assert capsys.readouterr().err == "rednet: another package of this name was installed\n"
+
+
+def test_a_warning_is_a_line_of_ours(photos, monkeypatch, capsys):
+    before = warnings.formatwarning
+    tell = lambda *_, **__: print(warnings.formatwarning("Left out 2", UserWarning, "a.py", 1))  # noqa: E731
+    monkeypatch.setattr(evaluate, "print_scores", tell)
+    assert main(["evaluate", "deblur", "--data", str(photos)]) == 0
+    assert capsys.readouterr().out == "rednet: Left out 2\n\n"
+    assert warnings.formatwarning is before

@@ -181,7 +181,7 @@ def forgetful(work, source, target):
 
 @pytest.mark.slow
 def test_a_machine_that_fails_is_no_reason_to_give_up(photos_folder, tiny_weights, tmp_path, cluster, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(batch, "LONGEST_PAUSE", 0)
+    monkeypatch.setattr(batch, "ROUND_PAUSE", 0)
     monkeypatch.setattr(batch, "SLICE", 20)  # of pictures that Ray is given at a time
     monkeypatch.setattr(batch, "SLICE_BATCHES", 1)
     _, dead = run(photos_folder, tmp_path / "once", tiny_weights, attempt=forgetful, attempts=1)
