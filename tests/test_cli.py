@@ -6,6 +6,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
