@@ -34,6 +34,7 @@ release: .venv/test
 	$(BIN)/python -m export.saved_model --out dist
 	$(BIN)/python -m export.parity dist --data $(KERAS_REDNET_DATA)
 	$(BIN)/python -m export.card dist
+	cp LICENSE dist/
 	if command -v npm > /dev/null; then $(BIN)/python -m export.page dist; else echo 'no web page: npm is missing'; fi
 
 .venv/demo: setup.cfg pyproject.toml

@@ -2,7 +2,7 @@
 // Restores photos on iOS with a TFLite file of keras_rednet.
 //
 //     use_frameworks!
-//     pod 'TensorFlowLiteSwift', '2.17.0'
+//     pod 'TensorFlowLiteSwift', '2.17.0'  # CocoaPods takes no newer ones from December 2026 on
 //
 //     let path = Bundle.main.path(forResource: "red20-fast-denoise-jpeg-color-v1-int8", ofType: "tflite")!
 //     let network = try Rednet(path: path)
