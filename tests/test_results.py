@@ -255,7 +255,7 @@ def test_a_photo_under_every_corruption(photos, tmp_path):
 def test_says_where_there_are_no_weights(monkeypatch):
     monkeypatch.setattr(tables, "means", lambda task: {})
     lines = tables.summary(("denoise", "inpaint")).splitlines()[2:]
-    assert len(lines) == 4 * (4 + 1) + 1 + 3  # denoising gray on four sets and colour, JPEGs, inpainting
+    assert len(lines) == 4 * (4 + 1) + 3 + 3  # denoising gray on four sets and colour, JPEGs, inpainting
     assert all("no weights yet" in line for line in lines)
 
 

@@ -47,7 +47,12 @@ def expected(model, image):
     return np.clip(model.predict(image, verbose=0), 0, 1)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+FEW = ("plain", "at conv1", "residual at conv5", "conv decoder", "5x5 RGB at conv1")  # tests/test_fold.py has all
+
+
+@pytest.mark.parametrize(
+    "variant", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
+)
 def test_equals_the_model(variant, tmp_path):
     model = with_random_weights(REDNet(20, filters=4, **VARIANTS[variant]))
     export_tflite(model, tmp_path / "model.tflite")
