@@ -34,7 +34,7 @@ from keras_rednet.weights import written_whole
 DEAD_LETTERS = "dead_letters.csv"
 BATCH = 8  # pictures at a time for a process, at most; alone when they are tried for the last time
 SLICE = 100_000  # pictures that Ray is given at a time, at least, as it keeps some kilobytes for each
-SLICE_BATCHES = 100  # of each process in a slice, at least, lest many idle at its end
+SLICE_BATCHES = 20  # of each process in a slice, at least, lest many idle at its end
 TIMEOUT = 6 * 3600  # seconds for a picture
 LONGEST_PAUSE = 10  # seconds that a process waits after a failure
 ROUND_PAUSE = 30  # seconds before another attempt
@@ -89,8 +89,10 @@ def _patiently(attempt, work, source, target, timeout, last):
     watchdog = threading.Timer(timeout, os._exit, (1,))
     watchdog.daemon = True
     watchdog.start()
-    error, again = attempt(work, source, target)
-    watchdog.cancel()
+    try:
+        error, again = attempt(work, source, target)
+    finally:
+        watchdog.cancel()
     _failures = _failures + 1 if again else 0
     if again:
         time.sleep(min(0.1 * 2**_failures, LONGEST_PAUSE))
