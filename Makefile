@@ -26,6 +26,7 @@ benchmark: .venv/test
 	$(BIN)/python tests/benchmark/restore.py --out runs/restore
 	$(BIN)/python tests/benchmark/inference.py --out runs/inference
 	$(BIN)/python tests/benchmark/batch.py --out runs/batch
+	$(BIN)/python tests/benchmark/listing.py --out runs/listing
 
 # The web page needs npm.
 release: .venv/test

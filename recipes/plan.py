@@ -19,8 +19,7 @@ INFERENCE_THREADS = 2  # of the machine on which inference.csv was measured
 LARGE = 2.4  # megapixels, enough for many tiles
 WINDOW, HALO = round((WINDOW_VALUES / 64) ** 0.5), 30  # pixels that RED30 takes at a time, and loses on each side
 TILE, FAST_HALO = 1024, 60  # of the int8 file of the fast RED30, as inference.csv has it
-DRIVER_BYTES = 1300  # of a picture, which `recipes.batch` keeps: 200,000 lines of a manifest took 261 MB
-MOST_PICTURES = 10**7  # of a command, 13 GB
+MOST_PICTURES = 10**7  # of a command
 PATCH = 96**2 / 1e6  # megapixels of a patch of training-h200.csv: gray RED30's v3, mixed_bfloat16, batches of 64, JAX
 
 
@@ -81,6 +80,7 @@ def table():
         shares = f"{traffic * 8 / 1e3 / GIGABITS:.1%} | {codec / seconds:.1%}"
         lines.append(f"| {what} | {seconds:.2f} | {machines:,.0f} | {speed:.1f} | {traffic:.0f} | {shares} |")
     moved = total * (read_bytes + written_bytes) / 1e15
+    kept = int(read("listing.csv")[0]["bytes of each"])
     lines += [
         "",
         f"{PHOTOS:,} photographs of {MEGAPIXELS} megapixels, {moved:.1f} PB read and written as JPEG, and for the fast "
@@ -88,8 +88,8 @@ def table():
         f"In a machine the processors saturate first, by far. Together, in {DAYS} days, the machines move "
         f"{PHOTOS / (DAYS * 86400):,.0f} photographs and {moved * 1e6 / (DAYS * 86400):.1f} GB a second, more than one "
         f"file server's {GIGABITS} Gbit/s ({GIGABITS / 8:.1f} GB/s): the folders lie on several, or on an object store "
-        f"that is mounted. A command keeps {DRIVER_BYTES / 1e3} kB for each picture, "
-        f"{MOST_PICTURES * DRIVER_BYTES / 1e9:.0f} GB for {MOST_PICTURES:,}, so {PHOTOS // MOST_PICTURES} manifests "
+        f"that is mounted. A command keeps {kept / 1e3:.1f} kB for each picture, "
+        f"{MOST_PICTURES * kept / 1e9:.0f} GB for {MOST_PICTURES:,}, so {PHOTOS // MOST_PICTURES} manifests "
         f"are restored one after the other. Files take {codec:.3f} core seconds per megapixel: {CORES} cores feed "
         f"accelerators that restore {CORES / codec:,.0f} megapixels a second before these hold them up. "
         f"In batch.csv, measured on another day, `rednet` took {float(_rednet()['core seconds per megapixel']):.1f}.",
