@@ -8,6 +8,7 @@ setting, has its own whole schedule, as long as the minutes allow on this machin
 other seed" tells which differences are chance. A variant with several stages shares the budget among them; each stage
 starts from the one before. The studies of other tasks tell what down-sampling costs or gives (Sec. 4.5); those of one
 channel go on from the gray denoiser that is down-sampled as they are, or whole where there is none.
+"super-resolution-on" tells by which loss v1 of that network best goes on.
 recipes/results/study-STUDY.csv gets a row per variant when it has ended. Those that are there for the same budget,
 recipe and images are kept, as are those of other budgets, and one that was interrupted goes on. Minutes tell what
 starts well, not where a day of training ends.
@@ -23,6 +24,7 @@ from pathlib import Path
 import keras
 
 from keras_rednet import dataset, weights
+from keras_rednet.metrics import negative_psnr
 from recipes import speed, tables, train
 from recipes.recipe import Recipe
 
@@ -109,10 +111,17 @@ def _downsampling(recipe, **changes):
 
 
 FROM_DENOISER = {"start_from": FAST.name, "learning_rate": 5e-4}
+SCALES = train.RECIPES["red30-fast-super-resolution-blind-gray"]
+SCALES_ON = dataclasses.replace(SCALES, start_from=f"{SCALES.name}-v1", learning_rate=5e-4)
 STUDIES = {
     "denoise": DENOISE,
     "deblur-disk": _downsampling("red30-fast-deblur-disk-color"),
     "super-resolution": _downsampling("red30-fast-super-resolution-blind-gray", **FROM_DENOISER),
+    "super-resolution-on": {
+        "base": (SCALES_ON,),
+        "decibels": (dataclasses.replace(SCALES_ON, loss=negative_psnr),),
+        "squared error": (dataclasses.replace(SCALES_ON, loss="mse"),),
+    },
     "deblock": _downsampling("red30-fast-deblock-blind-gray", **FROM_DENOISER),
 }
 
