@@ -35,7 +35,10 @@ def card(name, folder):
         f"{record['patches']:,} patches of {recipe['patch_size']}x{recipe['patch_size']} pixels, begun "
         f"{_begun(recipe['start_from'])}; "
         f"corruption {recipe['corruption']}; commit {record['commit']}.\n",
-        "Validation, PSNR in dB: " + ", ".join(f"{k} {v:.2f}" for k, v in record["validation_psnr"].items()) + ".\n",
+        f"Validation, on the middle {record['validation_protocol']['centre_crop']} pixels square of "
+        f"{len(record['validation_protocol']['images'])} images, PSNR in dB: "
+        + ", ".join(f"{k} {v:.2f}" for k, v in record["validation_psnr"].items())
+        + ".\n",
         "## Results\n",
         "| images | level | shave | orientations | PSNR in dB | SSIM |\n|---|---|---|---|---|---|",
     ]

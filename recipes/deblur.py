@@ -3,8 +3,9 @@
     python -m recipes.train red30-fast-deblur-disk-color --start-from red30-fast-deblur-disk-color \
         --learning-rate 4e-4 --epochs 18 --data bsds500/train t91 --out runs/disk
 
-goes on from the shipped network, as every version but the first did (see below). Gaussian and motion blur went on from
-the disk's v1 for 8 epochs at 5e-4 and 9 at 1e-3, and then, sharp patches among theirs, for 6 at 5e-4 (v2).
+goes on from the shipped network, as every version but the first did (see below). From the disk's v1 went on Gaussian
+blur, for 8 epochs at 5e-4, and motion blur, for 9 at 1e-3, and then both, sharp patches among theirs, for 6 at 5e-4
+(v2).
 
 The paper names the kernels but not their sizes; these are those of the work whose protocol it follows, as far as known.
 """

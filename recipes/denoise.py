@@ -2,9 +2,9 @@
 
     python -m recipes.train red30-fast-denoise-blind-gray --data bsds500/train t91 --out runs/gray
 
-`-fast` recipes down-sample at the first convolution (Sec. 4.5): 20 patches of 96x96 a second on two server cores
-(8 in float32 on two that are slow at bfloat16, which training then chooses).
-recipes/results/denoise.csv holds what the shipped weights reach. To go on from them, as every shipped version has done:
+`-fast` recipes down-sample at the first convolution (Sec. 4.5): 20 patches of 96x96 a second on two server cores (8 in
+float32 on two that are slow at bfloat16, which training then chooses). recipes/results/denoise.csv holds what the
+shipped weights reach. None of them was trained in one run; to go on from them:
 
     python -m recipes.train red30-fast-denoise-blind-gray --start-from red30-fast-denoise-blind-gray \
         --learning-rate 5e-4 --data bsds500/train t91 --out runs/gray-on
@@ -58,7 +58,7 @@ which before any training reached 33.16, 27.67, 25.50 and 24.20 dB of validation
         --epochs 26 --data bsds500/train t91 --out runs/red20-fast
 
 Gray RED20 v2 began as the outer layers of RED30 v3, and learned from the fast RED30. 15,176 patches, 8 a second on two
-cores, gave 33.26, 27.69, 25.47 and 24.17 dB, more than 0.3 above v1's:
+cores, gave 33.26, 27.69, 25.47 and 24.17 dB, more than 0.3 above v1's at 10, 30 and 50:
 
     python -m recipes.train red20-denoise-blind-gray --start-from red30-denoise-blind-gray \
         --teacher red30-fast-denoise-blind-gray --learning-rate 5e-4 --epochs 7 \
@@ -69,10 +69,10 @@ Gray fast RED10 v2 went on from v1, taught by the fast RED30 as well, which gave
     python -m recipes.train red10-fast-denoise-blind-gray --start-from red10-fast-denoise-blind-gray \
         --teacher red30-fast-denoise-blind-gray --epochs 8 --data bsds500/train t91 --out runs/red10-fast
 
-v3 from v2, in two such runs, of `--epochs 16` and, from the first's weights.npz, `--epochs 12`, in float32, 12 patches
-a second on two cores without AVX-512: 60,704 patches, which gave 0.31, 0.26, 0.24 and 0.25 dB. v4 from v3 in one of
-`--epochs 30`, 65,040 patches: 0.19, 0.14, 0.13 and 0.15 dB more, and still each such run gives some. RED10 v2 came as
-fast RED10 v2 did, 12 patches a second, which gave 0.16, 0.16, 0.14 and 0.14 dB:
+v3 from v2, in two such runs, of `--epochs 16` and, from the first's weights.npz, `--epochs 12`, in float32, 9 patches a
+second, other work beside, on two cores without AVX-512: 60,704 patches, which gave 0.31, 0.26, 0.24 and 0.25 dB. v4
+from v3 in one of `--epochs 30`, 65,040 patches: 0.18, 0.14, 0.13 and 0.15 dB more, and still each such run gives some.
+RED10 v2 came as fast RED10 v2 did, 12 patches a second, which gave 0.16, 0.16, 0.14 and 0.14 dB:
 
     python -m recipes.train red10-denoise-blind-gray --start-from red10-denoise-blind-gray \
         --teacher red30-fast-denoise-blind-gray --epochs 8 --data bsds500/train t91 --out runs/red10
@@ -91,9 +91,9 @@ after the 54th, and then a last stage, which gave 0.10 dB of validation PSNR at 
     python -m recipes.train red30-fast-denoise-blind-color-last --start-from runs/color/weights.npz \
         --epochs 16 --learning-rate 5e-4 --data bsds500/train t91 --out runs/color-last
 
-Colour RED30 v1 began as gray RED30 v3, for the mean of the channels, and saw 95,744 patches of 48x48, 95 minutes of two
-cores. It has 35.53, 29.54, 27.02 and 25.42 dB of validation PSNR at sigma 10, 30, 50 and 70; the fast v4 has 35.46,
-29.53, 27.00 and 25.24:
+Colour RED30 v1 began as gray RED30 v3, for the mean of the channels (recipes/grow.py mixes them in other ways since),
+and saw 95,744 patches of 48x48, 95 minutes of two cores. It has 35.53, 29.54, 27.02 and 25.42 dB of validation PSNR at
+sigma 10, 30, 50 and 70; the fast v4 has 35.46, 29.53, 27.00 and 25.24:
 
     python -m recipes.train red30-denoise-blind-color --start-from red30-denoise-blind-gray --patch-size 48 \
         --patches-per-image 16 --epochs 22 --data bsds500/train t91 --out runs/whole-color
@@ -113,12 +113,13 @@ RED30, from blind v3: 28.49):
     python -m recipes.train red20-fast-denoise-jpeg-color --start-from red20-fast-denoise-blind-color \
         --learning-rate 5e-4 --epochs 16 --data bsds500/train t91 --out runs/red20-jpeg
 
-Fast RED30, from blind v4 in the same way, reached 28.66 dB there and 28.81 on CBSD68, v1 28.80, but an SSIM of 0.8172
-where v1 has 0.8225: both of these newer ones smooth fine textures more, as of leaves. It is not shipped.
+Fast RED30, from blind v4 in the same way, reached 28.66 dB there, and on white noise 0.21 to 0.35 dB more than v1
+(CBSD68). But at sigma 10 and 30 as JPEG it has 33.84 and 28.81 dB there, v1 33.91 and 28.80, and an SSIM of 0.8172 at
+30 where v1 has 0.8225: both of these newer ones smooth fine textures more, as of leaves. It is not shipped.
 
 Colour fast RED10 v1 began as gray v4, its filters mixing the channels in random ways, and learned from that RED20.
-65,040 patches, 13 a second where nothing else ran, gave 34.82, 28.93, 26.39 and 24.70 dB. (Where all filters began
-with the mean of the channels, it had 19.24 dB in the mean after 4,336 patches, and so 21.12.)
+65,040 patches, 11 a second, other work beside, gave 34.82, 28.93, 26.39 and 24.70 dB. (Where all filters began with the
+mean of the channels, it had 19.24 dB in the mean after 4,336 patches, and so 21.12.)
 
     python -m recipes.train red10-fast-denoise-blind-color --start-from red10-fast-denoise-blind-gray \
         --teacher red20-fast-denoise-blind-color --epochs 30 --data bsds500/train t91 --out runs/red10-color

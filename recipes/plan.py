@@ -4,6 +4,7 @@ Everything is measured on one machine (tests/benchmark/results) and multiplied: 
 """
 
 import csv
+import math
 import statistics
 from pathlib import Path
 
@@ -88,18 +89,19 @@ def table():
         f"In a machine the processors saturate first, by far. Together, in {DAYS} days, the machines move "
         f"{PHOTOS / (DAYS * 86400):,.0f} photographs and {moved * 1e6 / (DAYS * 86400):.1f} GB a second, more than one "
         f"file server's {GIGABITS} Gbit/s ({GIGABITS / 8:.1f} GB/s): the folders lie on several, or on an object store "
-        f"that is mounted. A command keeps {kept / 1e3:.1f} kB for each picture, "
+        f"that is mounted. A command lists its pictures in {kept / 1e3:.1f} kB for each, "
         f"{MOST_PICTURES * kept / 1e9:.0f} GB for {MOST_PICTURES:,}, so {PHOTOS // MOST_PICTURES} manifests "
-        f"are restored one after the other. Files take {codec:.3f} core seconds per megapixel: {CORES} cores feed "
-        f"accelerators that restore {CORES / codec:,.0f} megapixels a second before these hold them up. "
+        f"(text files that name them) are restored one after the other. "
+        f"Files take {codec:.3f} core seconds per megapixel: {CORES} cores feed accelerators that restore "
+        f"{CORES / codec:,.0f} megapixels a second before these hold them up. "
         f"In batch.csv, measured on another day, `rednet` took {float(_rednet()['core seconds per megapixel']):.1f}.",
         "",
         f"On a GPU only training was timed: an H200 took in {gpu:.1f} megapixels a second for gray "
         f"RED30, in bfloat16, augmented by 16 cores ([training-h200.csv](tests/benchmark/results/training-h200.csv)). "
         f"A step of training holds a restoration and more, so the network takes at most {1 / gpu:.3f} s per "
         f"megapixel there; with the halos of windows of {WINDOW}x{WINDOW} pixels the billion needs at most "
-        f"{halos * total / gpu / (DAYS * 86400):,.0f} such GPUs for {DAYS} days, if windows reach them in bfloat16 "
-        "and in batches, while `restore` sends one at a time, in float32; "
+        f"{math.ceil(halos * total / gpu / (DAYS * 86400)):,} such GPUs for {DAYS} days, if windows reach them in "
+        "bfloat16 and in batches, while `restore` sends one at a time, in float32; "
         f"files keep {codec * gpu:.1f} cores of each busy.",
     ]
     return "\n".join(lines)
