@@ -195,6 +195,7 @@ def _restore(options):
 def _restore_files(jobs, restorer):
     """Restores pictures, shows how far it is, and returns how many failed."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     failures = []
@@ -216,7 +217,7 @@ def _restore_files(jobs, restorer):
                 tell(f"{source} -> {target}  {seconds:.1f} s")
             else:
                 print(f"{source} -> {target}  {seconds:.1f} s", flush=True)
-            progress.update(bar, description=source.name, advance=1)
+            progress.update(bar, description=escape(source.name), advance=1)
 
         restorer.restore_files(jobs, report)
     return len(failures)

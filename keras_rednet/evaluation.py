@@ -19,7 +19,8 @@ class Protocol:
         color: what is scored: "gray", "luminance" or "rgb"; the images must be that, `evaluate` does not convert them.
         multiple: images are cut at the bottom and right to sides that are multiples of it, before they are corrupted.
         shave: pixels cut from each side before scoring.
-        quantized: True scores 8-bit values: corrupted and restored images are clipped to [0, 1] and rounded to 1/255.
+        quantized: True scores 8-bit values: corrupted and restored images are clipped to [0, 1] and rounded to 1/255
+            before they are compared. The restorer still gets what the corruption gives.
         orientations: 1, or 8 for the average of Sec. 3.5; the restorer does it, this says so.
         seed: the corruption of image i has the seed (seed, i).
 

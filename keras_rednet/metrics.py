@@ -19,20 +19,21 @@ def psnr(clean, restored, *, data_range, shave=0):
 
     Args:
         clean, restored: arrays of the same shape, [h, w] or [h, w, c].
-        data_range: white minus black: 1.0 for [0, 1], 255 for 8-bit values.
+        data_range: white minus black, above 0: 1.0 for [0, 1], 255 for 8-bit values.
         shave: pixels cut from each side before scoring.
 
     Raises:
-        ValueError: shapes differ, or `shave` leaves nothing.
+        ValueError: shapes differ, `shave` leaves nothing, or `data_range` is not above 0.
 
     Example:
         >>> round(float(psnr(np.zeros((4, 4)), np.full((4, 4), 0.1), data_range=1.0)), 2)
         20.0
     """
     clean, restored = _shaved_pair(clean, restored, shave)
+    data_range = _checked_range(data_range)  # a uint8 of 255 would wrap around
     mean_squared_error = np.mean((clean - restored) ** 2)
     with np.errstate(divide="ignore"):
-        return 10 * np.log10(float(data_range) ** 2 / mean_squared_error)  # a uint8 of 255 would wrap around
+        return 10 * np.log10(data_range**2 / mean_squared_error)
 
 
 def ssim(clean, restored, *, data_range, shave=0):
@@ -42,18 +43,18 @@ def ssim(clean, restored, *, data_range, shave=0):
 
     Args:
         clean, restored: arrays of the same shape, [h, w] or [h, w, c], at least 11x11 after shaving.
-        data_range: white minus black: 1.0 for [0, 1], 255 for 8-bit values.
+        data_range: white minus black, above 0: 1.0 for [0, 1], 255 for 8-bit values.
         shave: pixels cut from each side before scoring.
 
     Raises:
-        ValueError: shapes differ, or less than the window is left.
+        ValueError: shapes differ, less than the window is left, or `data_range` is not above 0.
     """
     clean, restored = (x[None] for x in _shaved_pair(clean, restored, shave))  # [1, h, w, c]
     if min(clean.shape[1:3]) < SSIM_WINDOW:
         raise ValueError(
             f"SSIM needs at least {SSIM_WINDOW}x{SSIM_WINDOW} pixels. Received: {clean.shape[1:3]} after shave={shave}."
         )
-    clean, restored = ((x / data_range).astype("float32") for x in (clean, restored))
+    clean, restored = ((x / _checked_range(data_range)).astype("float32") for x in (clean, restored))
     return float(np.mean(ops.convert_to_numpy(_ssim_map(clean, restored))))
 
 
@@ -61,12 +62,18 @@ def ssim(clean, restored, *, data_range, shave=0):
 class PSNR(keras.metrics.MeanMetricWrapper):
     """Mean over images of the peak signal-to-noise ratio, dB, for `model.compile(metrics=[PSNR(data_range=1.0)])`.
 
-    An image counts for at most 100 dB, also where it equals the clean one.
+    An image counts for at most 100 dB, also where it equals the clean one. Callbacks that watch it need mode="max".
+
+    Args:
+        data_range: white minus black, above 0: 1.0 for [0, 1], 255 for 8-bit values.
+
+    Raises:
+        ValueError: `data_range` is not above 0.
     """
 
     def __init__(self, data_range, name="psnr", dtype="float32"):
         super().__init__(self._per_image, name=name, dtype=dtype)
-        self.data_range = float(data_range)
+        self.data_range = _checked_range(data_range)
 
     def _per_image(self, clean, restored):  # [n, h, w, c] -> [n]
         clean, restored = (ops.cast(x, "float32") / self.data_range for x in (clean, restored))  # 8 bits would wrap
@@ -79,11 +86,20 @@ class PSNR(keras.metrics.MeanMetricWrapper):
 
 @keras.saving.register_keras_serializable(package="keras_rednet")
 class SSIM(keras.metrics.MeanMetricWrapper):
-    """Mean over images of the structural similarity of `ssim`, for `model.compile(metrics=[SSIM(data_range=1.0)])`."""
+    """Mean over images of the structural similarity of `ssim`, for `model.compile(metrics=[SSIM(data_range=1.0)])`.
+
+    Callbacks that watch it need mode="max".
+
+    Args:
+        data_range: white minus black, above 0: 1.0 for [0, 1], 255 for 8-bit values.
+
+    Raises:
+        ValueError: `data_range` is not above 0; when called, images of less than 11x11 pixels.
+    """
 
     def __init__(self, data_range, name="ssim", dtype="float32"):
         super().__init__(self._per_image, name=name, dtype=dtype)
-        self.data_range = float(data_range)
+        self.data_range = _checked_range(data_range)
 
     def _per_image(self, clean, restored):  # [n, h, w, c] -> [n]
         sides = [side for side in clean.shape[1:3] if side is not None]
@@ -109,6 +125,15 @@ def negative_psnr(clean, restored):
         [n], in dB.
     """
     return 10 * ops.log10(ops.mean(ops.square(clean - restored), axis=(1, 2, 3)) + LEAST_ERROR)
+
+
+def _checked_range(data_range):
+    if not 0 < data_range < float("inf"):
+        raise ValueError(
+            "`data_range` must be white minus black: 1.0 for [0, 1], 255 for 8-bit values. "
+            f"Received: data_range={data_range!r}."
+        )
+    return float(data_range)
 
 
 def _shaved_pair(clean, restored, shave):

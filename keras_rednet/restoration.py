@@ -50,7 +50,10 @@ class Deployed:
 
 
 def restore(model, image, *, color="channels", tile="auto", orientations=1):
-    """Restores an image; the same kind, size and type comes back.
+    """Restores an image; the same kind, size and type comes back, of a PIL image the mode nearest to its own.
+
+    Palettes, CMYK and other colour spaces come back as RGB, two levels as gray, a transparent colour as alpha; of what
+    a PIL image says of itself (`info`) its dpi, EXIF and, where it still fits, its colour profile are kept.
 
     Args:
         model: a RED-Net with 1 or 3 channels, for instance `RED30(task="denoise")`, or a TFLite file of one, by
@@ -60,12 +63,14 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
         color: how a one-channel model restores a colour image: "channels", each of R, G and B; "luminance", the Y of
             BT.601 only; "ycbcr", each of Y, Cb and Cr, which is best for JPEG, as it codes these.
         tile: side of the squares that are restored at a time, in pixels, without their surroundings; "auto" fits
-            their feature maps in some hundred megabytes; None takes the image whole. The result is the same.
+            their feature maps in some hundred megabytes; None takes the image whole. The result is the same, to 1e-5
+            where the backend computes float32 in full (GPUs may round it to TF32), but for "dynamic" TFLite files,
+            which measure the range of each tile.
         orientations: 1, or 8 to average over all flips and rotations (Sec. 3.5): slower, slightly better, but worse for
-            damage that has a direction, as text and motion blur have.
+            damage that has a direction, as text and motion blur have. Each tile is turned with its surroundings.
 
     Returns:
-        The restored image. Integers are rounded and clipped; floats are neither.
+        The restored image. Integers are rounded and clipped; floats are neither, but TFLite files clip to [0, 1].
 
     Raises:
         TypeError: neither an array nor a PIL image, or an array of another type.
@@ -235,7 +240,7 @@ def _grid(network, padded, tile):
         return 1, 1
     if tile == "auto":
         return _cheapest_grid(network, padded)
-    if not isinstance(tile, int) or isinstance(tile, bool) or tile < 1:
+    if not isinstance(tile, int | np.integer) or isinstance(tile, bool) or tile < 1:
         raise ValueError(f"`tile` must be 'auto', None or a positive number of pixels. Received: tile={tile!r}.")
     common = math.lcm(network.size_multiple, network.window_multiple)
     side = -(-(tile + 2 * network.halo) // common) * common - 2 * network.halo if network.window_multiple > 1 else tile

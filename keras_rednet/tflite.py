@@ -54,9 +54,9 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
         path: ends in `.tflite`; it and the `.json` of this name are replaced if they are there.
         quantize: None (float32), "float16" (half the size), "dynamic" (8-bit weights, float32 images) or "int8"
             (8-bit arithmetic; with `size=None` the images are uint8, plain pixels).
-        calibration: for "int8", corrupted images as the network will meet them, an iterable of float32 [h, w, c] in
-            [0, 1], rounded to 8 bits as pixels are; any sizes, of larger ones the middle 256x256 pixels count. Of
-            photographs alone, `with_drawings`.
+        calibration: for "int8" alone: corrupted images as the network will meet them, an iterable of float32
+            [h, w, c] in [0, 1], rounded to 8 bits as pixels are; any sizes, of larger ones the middle 256x256 pixels
+            count. Of photographs alone, `with_drawings`.
         size: (height, width) of the images, or None for any size. Browsers and GPU delegates need a fixed one; those
             files take and give float32 whatever `quantize` is.
         metadata: dict of more to write into the metadata: task, level, licence and the like.
@@ -82,7 +82,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
         raise ValueError(f"`quantize` must be one of {QUANTIZE}. Received: quantize={quantize!r}.")
     require_tensorflow()
     multiple = size_multiple(model)
-    if size is not None and (len(size) != 2 or any(side < 1 or side % multiple for side in size)):
+    if not (size is None or (np.shape(size) == (2,) and all(_is_side(side, multiple) for side in size))):
         raise ValueError(
             f"`size` must be (height, width), multiples of {multiple} pixels, or None. Received: size={size!r}."
         )
@@ -99,6 +99,10 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
     with written_whole(path.with_suffix(".json")) as file:
         file.write_text(json.dumps(described, indent=1) + "\n")
     return described
+
+
+def _is_side(side, multiple):
+    return isinstance(side, int | np.integer) and side >= 1 and side % multiple == 0
 
 
 def with_drawings(samples, task):

@@ -126,7 +126,8 @@ def save(model, path, record):
             downsample_at, skips, sha256) is added.
 
     Raises:
-        ValueError: the record lacks a key, a weight is not finite in float16, or the model is no RED-Net itself.
+        ValueError: the record lacks a key or holds what JSON cannot, a weight is not finite in float16, or the model is
+            no RED-Net itself. Nothing is written then.
     """
     path = Path(path)
     if path.suffix != ".npz":
@@ -134,6 +135,13 @@ def save(model, path, record):
     missing = [key for key in RECORD_KEYS if key not in record]
     if missing:
         raise ValueError(f"`record` must say where the weights come from. Missing: {missing}.")
+    if not hasattr(model, "inputs"):
+        raise ValueError(f"`model` must be a RED-Net, as REDNet() builds it. Received: {type(model).__name__}.")
+    described = {**record, "parameters": model.count_params(), **_wiring(model)}
+    try:
+        json.dumps(described)
+    except TypeError as error:
+        raise ValueError(f"`record` must hold what JSON can: numbers and text of Python's own. {error}.") from error
     with np.errstate(over="ignore"):  # an overflow is reported below, by name
         arrays = {name: variable.numpy().astype(np.float16) for name, variable in _variables(model).items()}
     broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
@@ -142,10 +150,9 @@ def save(model, path, record):
     with written_whole(path) as temporary:
         with temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
-        sha256 = _sha256(temporary)
-    computed = {"parameters": model.count_params(), **_wiring(model), "sha256": sha256}
+        described["sha256"] = _sha256(temporary)
     with written_whole(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps({**record, **computed}, indent=1))
+        temporary.write_text(json.dumps(described, indent=1))
 
 
 @contextlib.contextmanager

@@ -38,6 +38,17 @@ def test_images_of_8_bits_whose_maximum_is_a_data_range(metric, function):
     assert float(metric.result()) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("data_range", [0, -1, float("nan"), float("inf")])
+def test_white_is_lighter_than_black(data_range):
+    image = np.zeros((16, 16))
+    for function in (psnr, ssim):
+        with pytest.raises(ValueError, match="`data_range` must be white minus black"):
+            function(image, image, data_range=data_range)
+    for metric in (PSNR, SSIM):
+        with pytest.raises(ValueError, match="`data_range` must be white minus black"):
+            metric(data_range=data_range)
+
+
 def test_an_image_that_equals_the_clean_one_does_not_hide_the_others():
     clean = np.zeros((2, 4, 4, 1), "float32")
     restored = clean + np.array([0, 0.1], "float32")[:, None, None, None]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_rednet.metrics import PSNR, negative_psnr
-from keras_rednet.model import RED10, RED20, RED30, REDNet, receptive_radius, size_multiple
+from keras_rednet.model import RED10, RED20, RED30, REDNet, halo, receptive_radius, size_multiple
 
 VARIANTS = {
     "plain": {},
@@ -147,9 +147,17 @@ def test_layer_names():
     assert {"conv1", "conv5", "deconv1", "deconv5", "skip1", "skip3"} <= set(names)
 
 
+def test_the_mirror_of_a_convolution_that_is_down_sampled_up_samples():
+    layers = [layer for layer in REDNet(10, filters=1, downsample_at=(2,)).layers if hasattr(layer, "strides")]
+    assert len(layers) == 10
+    strided = {layer.name: layer.strides for layer in layers if layer.strides != (1, 1)}
+    assert strided == {"conv2": (2, 2), "deconv4": (2, 2)}
+
+
 @pytest.mark.parametrize(("depth", "radius"), [(10, 10), (20, 20), (30, 30)])
 def test_receptive_radius(depth, radius):
-    assert receptive_radius(REDNet(depth, filters=1)) == radius
+    assert receptive_radius(REDNet(depth, filters=1)) == halo(REDNet(depth, filters=1)) == radius
+    assert halo(REDNet(depth, filters=1, downsample_at=(1,))) == 2 * radius
 
 
 @pytest.mark.parametrize("variant", ["plain", "at conv1", "at conv5 and conv9", "5x5 RGB at conv1"])

@@ -48,7 +48,7 @@ def test_tiles_need_their_halo(monkeypatch):
     assert np.abs(restore(model, image, tile=16) - whole(model, image)).max() > 1e-5
 
 
-@pytest.mark.parametrize("tile", [1, 37, "auto", None])
+@pytest.mark.parametrize("tile", [1, np.int64(37), "auto", None])
 def test_any_tile_gives_the_same(gray_model, tile):
     image = noise(75, 91)
     np.testing.assert_allclose(

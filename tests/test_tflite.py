@@ -236,6 +236,8 @@ def test_metadata_inside_and_beside(tmp_path):
         ("model.tflite", {"quantize": "int4"}, "`quantize` must be one of .* Received: quantize='int4'"),
         ("model.tflite", {"size": (31, 48)}, r"multiples of 2 pixels, or None. Received: size=\(31, 48\)"),
         ("model.tflite", {"size": (32,)}, "`size` must be"),
+        ("model.tflite", {"size": 32}, "`size` must be"),
+        ("model.tflite", {"size": (32.0, 48.0)}, "`size` must be"),
         ("model.tflite", {"quantize": "int8"}, "`calibration` must be corrupted images .* Received: None"),
         ("model.tflite", {"quantize": "int8", "calibration": []}, "at least an image. Received: none"),
         ("model.tflite", {"quantize": "int8", "calibration": [np.zeros((8, 8, 3))]}, r"images \[h, w, 1\] of at least"),

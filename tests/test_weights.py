@@ -54,6 +54,16 @@ def test_no_weights_without_a_record(model, tmp_path, missing):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_no_record_can_hold_leaves_the_files_that_are_there(model, saved):
+    files = {path: path.read_bytes() for path in saved.parent.iterdir()}
+    model.get_layer("conv1").bias.assign(np.ones(4))
+    with pytest.raises(ValueError, match="`record` must hold what JSON can: .*float32 is not JSON serializable"):
+        weights.save(model, saved, {**COMPLETE, "validation_psnr": {"sigma 30": np.float32(27)}})
+    with pytest.raises(ValueError, match=r"`model` must be a RED-Net, as REDNet\(\) builds it. Received: Model"):
+        weights.save(keras.Model(), saved, COMPLETE)
+    assert {path: path.read_bytes() for path in saved.parent.iterdir()} == files
+
+
 @pytest.mark.parametrize("value", [np.nan, 1e6])
 def test_refuses_weights_that_float16_cannot_hold(model, tmp_path, value):
     model.get_layer("conv2").bias.assign([0, value, 0, 0])
