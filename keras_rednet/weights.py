@@ -135,6 +135,7 @@ def save(model, path, record):
     missing = [key for key in RECORD_KEYS if key not in record]
     if missing:
         raise ValueError(f"`record` must say where the weights come from. Missing: {missing}.")
+    variables = _variables(model)
     if not hasattr(model, "inputs"):
         raise ValueError(f"`model` must be a RED-Net, as REDNet() builds it. Received: {type(model).__name__}.")
     described = {**record, "parameters": model.count_params(), **_wiring(model)}
@@ -143,7 +144,7 @@ def save(model, path, record):
     except TypeError as error:
         raise ValueError(f"`record` must hold what JSON can: numbers and text of Python's own. {error}.") from error
     with np.errstate(over="ignore"):  # an overflow is reported below, by name
-        arrays = {name: variable.numpy().astype(np.float16) for name, variable in _variables(model).items()}
+        arrays = {name: variable.numpy().astype(np.float16) for name, variable in variables.items()}
     broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if broken:
         raise ValueError(f"Weights must be finite in float16. Received infinite or NaN values in: {broken}.")

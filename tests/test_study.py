@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_rednet import weights
+from keras_rednet.metrics import negative_psnr
 from recipes import study, tables, train
 
 
@@ -167,8 +168,14 @@ def test_patches_decide_the_length():
     assert 10 * length["epochs"] * length["patches_per_image"] == 6000
 
 
+def test_the_loss_is_all_that_the_study_of_going_on_varies():
+    recipes = [recipe for (recipe,) in study.STUDIES["super-resolution-on"].values()]
+    assert [recipe.loss for recipe in recipes] == ["mae", negative_psnr, "mse"]
+    assert len({repr(dataclasses.replace(recipe, loss="mae")) for recipe in recipes}) == 1
+
+
 def test_down_sampling_is_all_that_the_other_studies_vary():
-    for name in set(study.STUDIES) - {"denoise"}:
+    for name in ("deblur-disk", "super-resolution", "deblock"):
         recipes = [recipe for (recipe,) in study.STUDIES[name].values()]
         assert [recipe.downsample_at for recipe in recipes] == [(1,), (5,), ()]
         same = {"downsample_at": (), "start_from": None}
