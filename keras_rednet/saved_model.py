@@ -15,7 +15,6 @@ are not.
 
 import functools
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -26,6 +25,7 @@ import tensorflow as tf
 from keras_rednet import color as colors
 from keras_rednet.fold import fold
 from keras_rednet.model import PadToMultiple, size_multiple
+from keras_rednet.weights import part_of
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff"  # how files begin; other chunks would hide the size
 SIZE, DEPTH = 16, 24  # where a PNG's width and bits per channel stand
@@ -65,7 +65,7 @@ def export_saved_model(model, directory, *, color="channels", most_pixels=None, 
     require_tensorflow()
     module = Servable(model, color, most_pixels)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = directory.with_name(f".part-{os.getpid()}-{directory.name}")  # a server looks at numbers only
+    temporary = part_of(directory)  # a server looks at numbers only
     try:
         tf.saved_model.save(module, str(temporary), signatures=module.endpoints)
         extra, channels = temporary / "assets.extra", model.input_shape[-1]

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import time
 import zipfile
 import zlib
@@ -164,9 +165,7 @@ def written_whole(path):
     in the folder is removed when a process first writes there, and that of others after a day.
     """
     path = Path(path)
-    _remove_parts(path.parent)
-    name = zlib.crc32(os.fsencode(path.name))  # the name itself may be as long as a name can be
-    temporary = path.with_name(f"{PART}{os.getpid()}-{_machine()}-{name:08x}{path.suffix}")
+    temporary = part_of(path)
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -174,6 +173,13 @@ def written_whole(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def part_of(path):
+    """Returns where to make what will be the file or folder `path`, beside it; killed processes' ones are removed."""
+    _remove_parts(path.parent)
+    name = zlib.crc32(os.fsencode(path.name))  # the name itself may be as long as a name can be
+    return path.with_name(f"{PART}{os.getpid()}-{_machine()}-{name:08x}{path.suffix}")
 
 
 def is_stray(path):
@@ -195,7 +201,9 @@ def _remove_parts(folder):
         _, process, machine, *_ = part.name.split("-")
         ended = machine == _machine() and not _is_running(process)
         with contextlib.suppress(OSError):  # another process may do the same, or it is another user's
-            if ended or time.time() - part.stat().st_mtime > LONG_AGO:
+            if ended and part.is_dir():
+                shutil.rmtree(part)
+            elif ended or time.time() - part.stat().st_mtime > LONG_AGO:
                 part.unlink()
 
 

@@ -190,9 +190,11 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     elsewhere = tmp_path / f".part-{ended.pid}-{'0' * 8}-a[1].png"  # on another machine, who knows whether it runs
     for path in (*left, running, elsewhere, tmp_path / f".part-x-{weights._machine()}-a[1].png"):
         path.write_bytes(b"half")
+    (folder := tmp_path / f".part-{ended.pid}-{weights._machine()}-1").mkdir()  # of a SavedModel
+    (folder / "saved_model.pb").write_bytes(b"half")
     with weights.written_whole(tmp_path / "a[1].png") as temporary:
         temporary.write_bytes(b"whole")
-    assert not any(path.exists() for path in left)
+    assert not any(path.exists() for path in (*left, folder))
     assert running.exists()
     assert elsewhere.exists()
     assert (tmp_path / "a[1].png").read_bytes() == b"whole"
