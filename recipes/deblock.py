@@ -7,6 +7,10 @@ The networks for one quality went on from the blind one:
 
     python -m recipes.train red30-fast-deblock-10-gray --start-from red30-fast-deblock-blind-gray \
         --learning-rate 5e-4 --epochs 3 --data bsds500/train t91 --out runs/deblock10
+
+A patch takes as long as a denoiser's (recipes/denoise.py). The shipped blind network is that of the 24th epoch, 52,032
+patches, with 28.66 and 30.91 dB of validation PSNR at quality 10 and 20; those for one saw 6,504 more and have 28.71
+and 30.97. recipes/results/deblock.csv holds what they reach on test images.
 """
 
 import dataclasses
