@@ -8,8 +8,8 @@ gave text v1, from which 14 epochs at the recipe's 1e-3 gave v2, and 45 more v3.
     python -m recipes.train red30-fast-inpaint-scratch-color --start-from red30-fast-inpaint-text-color \
         --epochs 12 --data bsds500/train t91 --out runs/scratch
 
-A patch takes as long as a denoiser's (recipes/denoise.py). Text v3's last run saw 97,560 patches and has 35.33 and 35.01
-dB of validation PSNR at 10 and 20 pixels; scratch v1 saw 26,016 and has 38.41 (see below on which pages).
+A patch takes as long as a denoiser's (recipes/denoise.py). Text v3's last run saw 97,560 patches and has 35.33 and
+35.01 dB of validation PSNR at 10 and 20 pixels; scratch v1 saw 26,016 and has 38.41 (see below on which pages).
 recipes/results/inpaint.csv holds what they reach on test images.
 """
 
