@@ -129,6 +129,12 @@ def from_tfds(name, split="train", *, data_dir=None, feature="image", download=F
         feature: the image feature of the clean image.
         download: True lets TFDS use the network; otherwise the data set must have been prepared.
         exclude_ids: images whose feature `id` is one of these are left out, for instance because a test uses them.
+
+    Returns:
+        Images, of encoded files.
+
+    Raises:
+        What TFDS raises: an unknown name or split, or a data set that has not been prepared.
     """
     import tensorflow_datasets as tfds  # optional: the package works without it
 

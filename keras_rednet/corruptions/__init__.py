@@ -5,10 +5,12 @@ The contract of every class here:
 - It is a frozen dataclass whose fields say how strong the corruption is; a bad field raises ValueError at once. A range
   is always a pair (low, high); a fixed strength is an equal pair.
 - `corruption(clean, seed)` takes float32 [h, w, c] in [0, 1] and an int32 [2] seed and returns the corrupted image, of
-  the same shape and dtype; TypeError for whole numbers, such as 8-bit pixels. It is a pure function of both, made of
-  stateless TensorFlow operations: the same in eager code and inside tf.data, on any number of workers.
+  the same shape and dtype; TypeError for whole numbers, such as 8-bit pixels. It is a pure function of both, by
+  TensorFlow operations: the same in eager code and inside tf.data, on any number of workers. (BicubicResample takes
+  its matrices from NumPy, so a graph with it runs where it was built.)
 - The result is not clipped, unless the real process clips; then the class says so.
-- What is random is drawn by `draw` and applied by `apply`, which is deterministic but for the noise that it adds.
+- Of noise, JPEG and resampling what is random is drawn by `draw` and applied by `apply`, which is deterministic but for
+  the noise that it adds.
 
 They are TensorFlow's: where another backend trains, call `dataset.keep_tensorflow_off_gpus` before the first, or
 TensorFlow takes the GPU's memory.

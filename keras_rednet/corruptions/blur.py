@@ -74,6 +74,9 @@ def disk(radius):
 
     Returns:
         float32 [k, k], k = 2 ceil(radius - 0.5) + 1, with a sum of 1.
+
+    Raises:
+        ValueError: a radius that is not above 0, or infinite.
     """
     _check_positive("radius", radius)
     reach = int(np.ceil(radius - 0.5))
@@ -95,7 +98,18 @@ def _disk_area(x, y, radius):
 
 
 def gaussian(side, sigma):
-    """Returns a Gaussian kernel as fspecial('gaussian', side, sigma), float32 [side, side] with a sum of 1."""
+    """Returns a Gaussian kernel as fspecial('gaussian', side, sigma).
+
+    Args:
+        side: in pixels, a whole number.
+        sigma: standard deviation, in pixels, above 0.
+
+    Returns:
+        float32 [side, side], with a sum of 1.
+
+    Raises:
+        ValueError: a side that is no whole number above 0, or a sigma that is not above 0.
+    """
     _check_positive("side", side)
     if side != int(side):
         raise ValueError(f"`side` must be a whole number of pixels. Received: side={side!r}.")
@@ -115,6 +129,9 @@ def motion(length, angle):
 
     Returns:
         float32 [kh, kw], of odd sides, with a sum of 1.
+
+    Raises:
+        ValueError: a length below 1, or infinite.
     """
     if not 1 <= length < float("inf"):
         raise ValueError(f"`length` must be at least 1 pixel. Received: length={length!r}.")
