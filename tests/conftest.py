@@ -7,10 +7,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from keras_rednet.model import RED30
 from keras_rednet.weights import save
+
+settings.register_profile("steady", deadline=None, derandomize=True, database=None)  # machines are noisy
+settings.load_profile("steady")
 
 RECORD = {"recipe": {}, "commit": "test", "training_images": [], "validation_images": [], "patches": 0}
 
@@ -83,3 +87,11 @@ def fast_weights(tmp_path_factory):
         paths[channels] = folder / f"{channels}.npz"
         save(model, paths[channels], {**RECORD, "validation_psnr": {}})
     return paths
+
+
+@pytest.fixture(scope="session")
+def fast_networks(fast_weights):
+    """The networks of these weights, {channels: network}: of one that stays, the deployment graph is made once."""
+    return {
+        channels: RED30(channels=channels, downsample_at=(1,), weights=path) for channels, path in fast_weights.items()
+    }

@@ -15,7 +15,7 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
-from keras_rednet import RED10, RED20, RED30, REDNet, cli, quiet, restore, weights
+from keras_rednet import RED10, RED20, REDNet, cli, quiet, restore, weights
 from keras_rednet import photos as photo_module
 from keras_rednet.cli import main
 from keras_rednet.metrics import psnr
@@ -28,26 +28,17 @@ from recipes.experiments import EXPERIMENTS
 
 
 @pytest.fixture
-def denoise(fast_weights, monkeypatch):
-    """Runs `rednet denoise` with small test weights in the place of the shipped ones."""
-    load = {1: fast_weights[1], 3: fast_weights[3]}
-    monkeypatch.setattr("keras_rednet.weights.find", lambda *, channels, **network: channels)
-    monkeypatch.setattr("keras_rednet.weights.load", lambda model, name: _load(model, load[name]))
+def denoise(fast_networks, monkeypatch):
+    """Runs `rednet denoise` with networks of the tests in the place of the shipped ones."""
+    monkeypatch.setattr(photo_module, "RED30", lambda task, *, channels, **options: fast_networks[channels])
     return lambda *arguments: main(["denoise", *map(str, arguments)])
 
 
-def _load(model, path):
-    from keras_rednet.weights import load_file
-
-    load_file(model, path)
-
-
-def test_restores_a_photo(denoise, photos, fast_weights, tmp_path, capsys):
+def test_restores_a_photo(denoise, photos, fast_networks, tmp_path, capsys):
     out = tmp_path / "clean.png"
     assert denoise(photos / "photo0.png", "-o", out) == 0
     with Image.open(photos / "photo0.png") as photo, Image.open(out) as restored:
-        model = RED30(channels=3, downsample_at=(1,), weights=fast_weights[3])
-        np.testing.assert_array_equal(np.asarray(restored), restore(model, np.asarray(photo)))
+        np.testing.assert_array_equal(np.asarray(restored), restore(fast_networks[3], np.asarray(photo)))
         assert not np.array_equal(np.asarray(restored), np.asarray(photo))
     assert f"photo0.png -> {out}" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [out]
@@ -134,17 +125,26 @@ def test_litert_takes_8_bit_weights_where_they_stand(command, quantize, restore_
 
 
 @pytest.mark.parametrize("command", [["denoise"], ["upscale", "--scale", "2"]])
-def test_orientations(command, restore_with, photos, tmp_path, monkeypatch):
+def test_orientations_and_tiles(command, restore_with, photos, tmp_path, monkeypatch):
     received = []
     for name in ("restore", "upscale"):
         function = getattr(photo_module, name)
         monkeypatch.setattr(
-            photo_module, name, lambda *args, f=function, **how: received.append(how["orientations"]) or f(*args, **how)
+            photo_module, name, lambda *args, f=function, **how: received.append(how) or f(*args, **how)
         )
-    for number, option in enumerate(([], ["--orientations", "8"])):
+    for number, option in enumerate(([], ["--orientations", "8", "--tile", "48"])):
         out = tmp_path / f"{number}.png"
         assert restore_with(*command, photos / "photo0.png", "-o", out, *option)[0] == 0
-    assert received == [1, 8]
+    assert [(how["orientations"], how["tile"]) for how in received] == [(1, "auto"), (8, 48)]
+
+
+def test_an_interrupt_is_told(denoise, photos, tmp_path, monkeypatch, capsys):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Restorer, "restore_files", interrupted)
+    assert denoise(photos, "-o", tmp_path / "out") == 130
+    assert capsys.readouterr().err == "rednet: interrupted; what is finished is kept\n"
 
 
 def test_keeps_alpha_and_depth(denoise, tmp_path):
@@ -538,14 +538,14 @@ def test_calibration_is_for_int8_only(photos, tmp_path, capsys):
 def test_memory_that_runs_out_costs_its_picture_only(photos, tmp_path, monkeypatch, capsys):
     def scarce(network, image, **options):
         if np.asarray(image).tobytes() == first:
-            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+            raise MemoryError("Not enough memory for tiles of 70x90 pixels: choose a smaller `tile`.")
         return image
 
     with Image.open(photos / "photo0.png") as picture:
         first = np.asarray(picture).tobytes()
     monkeypatch.setattr("keras_rednet.photos.restore", scarce)
     assert main(["denoise", str(photos), "-o", str(tmp_path / "out")]) == 1
-    assert "photo0.png: OOM when allocating tensor" in capsys.readouterr().err
+    assert "photo0.png: Not enough memory for tiles of 70x90 pixels" in capsys.readouterr().err
     assert len(list((tmp_path / "out").iterdir())) == 5
 
 
@@ -803,16 +803,15 @@ def test_evaluate_without_images(tmp_path, capsys):
 
 
 @pytest.fixture
-def restore_with(fast_weights, monkeypatch):
-    """Runs a command with small test weights in the place of the shipped ones, and notes which it asked for."""
+def restore_with(fast_networks, monkeypatch):
+    """Runs a command with networks of the tests in the place of the shipped ones, and notes which it asked for."""
     asked = []
 
-    def find(**network):
-        asked.append(network)
-        return network["channels"]
+    def network(task, *, level, channels, downsample_at):
+        asked.append({"task": task, "level": level, "channels": channels, "downsample_at": downsample_at})
+        return fast_networks[channels]
 
-    monkeypatch.setattr("keras_rednet.weights.find", find)
-    monkeypatch.setattr("keras_rednet.weights.load", lambda model, name: _load(model, fast_weights[name]))
+    monkeypatch.setattr(photo_module, "RED30", network)
     return lambda *arguments: (main([*map(str, arguments)]), asked)
 
 
@@ -828,14 +827,13 @@ def restore_with(fast_weights, monkeypatch):
     ],
 )
 def test_commands_use_the_networks_of_their_tasks(
-    command, task, level, channels, color, restore_with, fast_weights, photos, tmp_path
+    command, task, level, channels, color, restore_with, fast_networks, photos, tmp_path
 ):
     status, asked = restore_with(*command, photos / "photo0.png", "-o", tmp_path / "out.png")
     assert status == 0
-    assert [(network["task"], network["level"], network["channels"]) for network in asked] == [(task, level, channels)]
+    assert asked == [{"task": task, "level": level, "channels": channels, "downsample_at": (1,)}]
     pixels = np.asarray(Image.open(photos / "photo0.png"))
-    model = RED30(channels=channels, downsample_at=(1,), weights=fast_weights[channels])
-    expected = restore(model, pixels, color=color).astype(int)
+    expected = restore(fast_networks[channels], pixels, color=color).astype(int)
     np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.png")), expected, atol=1)
 
 

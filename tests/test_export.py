@@ -269,6 +269,12 @@ def test_the_c_program_restores_as_the_package_does(channels, downsample_at, qua
         assert np.mean(difference > limit) < 1e-4  # where two ways to add up round to either side
 
 
+def test_a_file_smaller_than_its_halos_restores_no_tiles(tmp_path):
+    export_tflite(network(filters=4), tmp_path / "model.tflite", size=(16, 16))
+    with pytest.raises(ValueError, match="needs more than 20 pixels a side. Received: 16"):
+        litert_restore.Network(tmp_path / "model.tflite").restore(np.zeros((40, 40), np.uint8))
+
+
 def test_the_c_program_names_what_it_cannot_take(c_program, photos, tmp_path):
     model, photo = tmp_path / "model.tflite", tmp_path / "photo.ppm"
     Image.new("RGB", (8, 8)).save(photo)
@@ -281,12 +287,16 @@ def test_the_c_program_names_what_it_cannot_take(c_program, photos, tmp_path):
     attempts.append(((tmp_path / "any.tflite", tmp_path / "short.ppm"), "ends too early"))
     (tmp_path / "wide.ppm").write_bytes(b"P6 1000000 1 255 ")
     attempts.append(((tmp_path / "any.tflite", tmp_path / "wide.ppm"), "too large a picture"))
+    (tmp_path / "deep.ppm").write_bytes(b"P6\n2 2\n65535\n" + bytes(24))
+    attempts.append(((tmp_path / "any.tflite", tmp_path / "deep.ppm"), "not an 8-bit picture"))
+    export_tflite(network(filters=4, channels=3), tmp_path / "color.tflite")
+    Image.new("L", (8, 8)).save(tmp_path / "gray.pgm")
+    attempts.append(((tmp_path / "color.tflite", tmp_path / "gray.pgm"), "a colour network takes a PPM picture"))
     for files, words in attempts:
         done = run_program(c_program, *files, tmp_path / "out.ppm")
         assert done.returncode == 1
         assert words in done.stderr
     assert not (tmp_path / "out.ppm").exists()
-    export_tflite(network(filters=4, channels=3), tmp_path / "color.tflite")
     (tmp_path / "out.ppm.part").write_bytes(b"mine")
     done = run_program(c_program, tmp_path / "color.tflite", photo, tmp_path / "out.ppm")
     assert done.returncode == 1

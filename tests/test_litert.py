@@ -1,6 +1,7 @@
 """LiteRT restores with TFLite files what the package restores with the model, in the same tiles."""
 
 import json
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,10 +26,18 @@ def model():
     return model
 
 
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "model.tflite"
+    export_tflite(model, path)
+    return path
+
+
 @pytest.fixture
-def file(model, tmp_path):
-    export_tflite(model, tmp_path / "model.tflite")
-    return tmp_path / "model.tflite"
+def file(exported, tmp_path):
+    for path in (exported, exported.with_suffix(".json")):
+        shutil.copy(path, tmp_path)
+    return tmp_path / exported.name
 
 
 @pytest.mark.parametrize("tile", [16, "auto", None])

@@ -52,6 +52,16 @@ def test_round_trip_keeps_exif_and_profile(tmp_path, suffix):
         assert kept.get_ifd(0x8825)[0x0001] == "N"
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".jfif"])
+def test_a_jpeg_keeps_what_was_restored(tmp_path, suffix):
+    image = Image.fromarray(pixels(64, 64, 3))
+    image.save(tmp_path / "expected.jpg", quality=95, subsampling="4:4:4")
+    write_picture(tmp_path / f"a{suffix}", Picture(image))
+    with Image.open(tmp_path / f"a{suffix}") as written, Image.open(tmp_path / "expected.jpg") as expected:
+        assert written.quantization == expected.quantization
+        assert written.tobytes() == expected.tobytes()
+
+
 WORDS = "\u00a9 2024 Jos\u00e9 M\u00fcller, \u6771\u4eac"
 
 

@@ -616,3 +616,10 @@ def test_several_processes_need_a_coordinator(tmp_path, numbers, capsys):
     with pytest.raises(SystemExit):
         train.main(["red30-denoise-blind-gray", "--data", str(tmp_path), "--out", str(tmp_path / "run"), *numbers])
     assert "several processes need --coordinator" in capsys.readouterr().err
+
+
+def test_a_batch_is_split_between_devices(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(train.distribute, "replicas", lambda: 4)
+    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    with pytest.raises(ValueError, match="split between 4 devices, .* Received: batch_size=2"):
+        train.train(recipe, *train.split([photos]), tmp_path / "run")

@@ -243,6 +243,25 @@ def test_bad_images(gray_model, image, error, message):
 def test_bad_options(gray_model, option, message):
     with pytest.raises(ValueError, match=message):
         restore(gray_model, noise(4, 4), **option)
+    if "color" not in option:
+        with pytest.raises(ValueError, match=message):
+            upscale(gray_model, noise(4, 4), (8, 8), **option)
+
+
+def test_numbers_of_no_16_bits_are_refused(gray_model):
+    with pytest.raises(ValueError, match="A gray PIL image must be 16-bit. Received: values 70000 to 70000"):
+        restore(gray_model, Image.fromarray(np.full((4, 4), 70_000, np.int32)))
+
+
+def test_tiles_that_do_not_fit_in_memory_are_told(gray_model, monkeypatch):
+    import tensorflow as tf
+
+    def exhausted(*arguments):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(tf, "function", lambda *arguments, **options: exhausted)
+    with pytest.raises(MemoryError, match="Not enough memory for tiles of 12x14 pixels: choose a smaller `tile`"):
+        restore(keras.models.clone_model(gray_model), noise(11, 13, 1))
 
 
 def test_upscale_restores_the_luminance_of_the_enlarged_image(gray_model):

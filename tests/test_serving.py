@@ -216,3 +216,8 @@ def test_the_program(rest, model, photos, tmp_path):
     assert done.returncode == 1
     assert "own.png is the picture to restore: give the restored one another name" in done.stderr
     assert own.read_bytes() == (photos / "photo0.png").read_bytes()
+
+
+def test_the_answer_of_another_model_is_refused():
+    with pytest.raises(ValueError, match="has no output 'restored_bytes': is the model one of keras_rednet?"):
+        client._outputs(b"")
