@@ -17,12 +17,10 @@ test: .venv/test
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
 
-test-scale: .venv/test
-	$(BIN)/pip install --quiet --editable ".[cpu,train,dev,ray]"
+test-scale: .venv/scale
 	$(BIN)/python -m pytest -m slow tests/slow/test_batch.py tests/slow/test_distribute.py
 
-benchmark: .venv/test
-	$(BIN)/pip install --quiet --editable ".[cpu,train,dev,ray]"
+benchmark: .venv/scale
 	$(BIN)/python tests/benchmark/restore.py --out runs/restore
 	$(BIN)/python tests/benchmark/inference.py --out runs/inference
 	$(BIN)/python tests/benchmark/batch.py --out runs/batch
@@ -45,6 +43,10 @@ release: .venv/test
 
 .venv/test: .venv/demo
 	$(BIN)/pip install --quiet --editable ".[cpu,train,dev]"
+	touch $@
+
+.venv/scale: .venv/test
+	$(BIN)/pip install --quiet --editable ".[cpu,train,dev,ray]"
 	touch $@
 
 clean:

@@ -20,13 +20,12 @@ FILES = tuple(f"red30-fast-{network}-*" for network in NETWORKS)
 RUNTIME = ("litert_wasm_internal", "litert_wasm_compat_internal")  # with and without relaxed SIMD
 
 
-def build(folder, out, only=FILES):
+def build(folder, out):
     """Writes the page into the folder `out`, which is replaced.
 
     Args:
         folder: of the TFLite files.
         out: folder, for instance dist/web.
-        only: patterns of the names of files to take.
 
     Returns:
         list of dicts: what stands in models.json.
@@ -36,7 +35,7 @@ def build(folder, out, only=FILES):
         RuntimeError: npm is missing or fails.
     """
     models = {}
-    for path in sorted(path for pattern in only for path in Path(folder).glob(f"{pattern}.json")):
+    for path in sorted(path for pattern in FILES for path in Path(folder).glob(f"{pattern}.json")):
         described = json.loads(path.read_text())
         if not described.get("size"):
             continue
@@ -48,7 +47,7 @@ def build(folder, out, only=FILES):
         models[job] = described | {"file": f"{path.stem}.tflite"}
     if not models:
         raise ValueError(
-            f"{folder} must hold TFLite files of fixed size, called {' or '.join(only)}; `python -m export.tflite` "
+            f"{folder} must hold TFLite files of fixed size, called {' or '.join(FILES)}; `python -m export.tflite` "
             "writes them."
         )
     out = Path(out)

@@ -185,13 +185,12 @@ def main(arguments=None):
     parser.add_argument("--data", required=True, metavar="DATASETS", help="the folder of the test images")
     options = parser.parse_args(arguments)
     try:
-        try:
-            parity(options.folder, options.data)
-        finally:  # of an interrupted run too
-            text = table(tables.read(results()))
-            tables.write_section("losses", "export.parity", text, readme=tables.RESULTS / "README.md")
+        parity(options.folder, options.data)
     except ValueError as error:
         parser.error(str(error))
+    finally:  # of an interrupted run too
+        text = table(tables.read(results()))
+        tables.write_section("losses", "export.parity", text, readme=tables.RESULTS / "README.md")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Of each network a folder NAME, in it the version of the weights: `tensorflow_mod
 """
 
 import argparse
-import tempfile
+import shutil
 from pathlib import Path
 
 from keras_rednet import weights
@@ -21,13 +21,16 @@ def build(name, out, most_pixels=None):
     record = weights.record(name)
     color = COLORS.get(record["recipe"]["task"], "channels")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=out) as temporary:  # servers may be reading what is there
-        fresh = Path(temporary) / version
+    temporary = weights.part_of(folder.parent)  # servers may be reading what is there
+    temporary.mkdir()
+    try:
         metadata = weights.about(name, record)
-        export_saved_model(network(name), fresh, color=color, most_pixels=most_pixels, metadata=metadata)
+        export_saved_model(network(name), temporary / version, color=color, most_pixels=most_pixels, metadata=metadata)
         if folder.exists():
-            folder.rename(Path(temporary) / "replaced")
-        fresh.rename(folder)
+            folder.rename(temporary / "replaced")
+        (temporary / version).rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

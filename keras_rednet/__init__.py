@@ -38,8 +38,7 @@ def __getattr__(name):  # Keras and TensorFlow are imported when a name is first
 
 
 if "keras" in sys.modules:  # then importing these costs nothing, and `keras.models.load_model` knows what they register
-    for _name in ("model", "fold", "metrics"):
-        importlib.import_module(f"{__name__}.{_name}")
+    importlib.import_module(f"{__name__}.model")  # it imports the others
 
 
 def __dir__():

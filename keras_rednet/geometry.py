@@ -6,6 +6,7 @@ Training draws one per patch; restoration averages all eight (Sec. 3.5 of the pa
 import numpy as np
 
 ORIENTATIONS = 8
+OF_EXIF = (0, 2, 3, 1, 4, 6, 7, 5)  # how pictures of the EXIF orientations 1 to 8 have been turned, as `orient` counts
 
 
 def orient(image, orientation, transpose=np.transpose):
@@ -27,10 +28,10 @@ def orient(image, orientation, transpose=np.transpose):
     return transpose(image, (1, 0, 2)) if orientation & 4 else image
 
 
-def restore_orientation(image, orientation, transpose=np.transpose):
+def restore_orientation(image, orientation):
     """Undoes `orient`: restore_orientation(orient(image, k), k) is the image."""
     _check(orientation)
-    image = transpose(image, (1, 0, 2)) if orientation & 4 else image
+    image = np.transpose(image, (1, 0, 2)) if orientation & 4 else image
     image = image[:, ::-1] if orientation & 2 else image
     return image[::-1] if orientation & 1 else image
 

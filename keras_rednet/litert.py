@@ -53,21 +53,20 @@ def read_tflite(path, *, threads=None):
     return _deployed(content, metadata, threads), metadata
 
 
-def to_litert(model, *, quantize="dynamic", threads=None):
+def to_litert(model, *, quantize="dynamic"):
     """Returns a RED-Net as `restore` takes it, converted for LiteRT; some seconds.
 
     Args:
         model: a RED-Net.
         quantize: None (float32), "float16" or "dynamic" (8-bit weights, arithmetic of 8 bits where the processor has
             it), as `export_tflite` takes it.
-        threads: as in `load_tflite`.
     """
     from keras_rednet.tflite import export_tflite
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.tflite"
         export_tflite(model, path, quantize=quantize)
-        return load_tflite(path, threads=threads)
+        return load_tflite(path)
 
 
 def _deployed(content, metadata, threads):

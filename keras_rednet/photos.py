@@ -28,9 +28,9 @@ if keras.backend.backend() == "tensorflow":
     from tensorflow.errors import OpError
 
     FAILURES += (OpError,)  # memory that runs out, for instance
-# Of tasks and levels, damage that has a direction: a turned picture's is another.
+# (task, level) of damage that has a direction: in a turned picture it is another.
 DIRECTED = {("deblur", "motion"): "Motion blur", ("inpaint", "text"): "Text"}
-# Of pictures, and of cameras' raw files, that a user would miss in a folder.
+# Suffixes of pictures, and of cameras' raw files, that are not read: what a folder holds of them is told.
 UNREAD = {".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".psd"}
 UNREAD |= {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2"}
 NEEDED = ("task", "level", "depth", "channels", "filters", "downsample_at")  # to build the network of a record

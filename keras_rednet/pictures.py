@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from keras_rednet import exif, xmp
+from keras_rednet import exif, geometry, xmp
 from keras_rednet.color import OTHER_SPACES, inverts_16_bits
 from keras_rednet.exif import DAMAGED, FORMATS
 from keras_rednet.weights import written_whole
@@ -24,7 +24,7 @@ SAVE_OPTIONS = {
     ".png": {"format": "PNG"},
     ".tif": {"format": "TIFF", "compression": "raw"},  # as every program reads it
     ".tiff": {"format": "TIFF", "compression": "raw"},
-    ".webp": {"format": "WEBP", "quality": 95},  # of what was lossy; of the rest lossless, as it halves colour's size
+    ".webp": {"format": "WEBP", "quality": 95},  # of lossy files; the rest are lossless: this halves colour's size
 }
 ORIENTATION = 0x0112  # a tag
 TURNS = {
@@ -46,7 +46,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_HEADER = len(PNG_SIGNATURE) + 25  # bytes, with IHDR: length, type, 13 bytes, checksum
 PNG_COLORS = (b"cICP", b"mDCV", b"cLLI", b"gAMA", b"cHRM", b"sRGB")  # chunks that say what its numbers mean
 LONGEST_CHUNK = 64  # bytes, of those that are looked into
-# What Pillow calls settings that it reads, as texts may be called, too, and the chunks that hold what must not be lost.
+# Keys of Pillow's `info` that a text of the same name replaces, and the chunk that is hidden then, if it must be kept.
 PNG_SETTINGS = {"exif": b"eXIf", "icc_profile": b"iCCP", "transparency": b"tRNS"}
 PNG_SETTINGS |= dict.fromkeys(("compression", "dpi", "interlace"))
 LONGEST_PROFILE = 2**26  # bytes; printers' have more than the megabyte that Pillow takes from a PNG
@@ -138,7 +138,8 @@ def read_picture(path):
     if several:
         raise ValueError(f"{path}: an animation or a file of several pages; save the pictures one by one.")
     if depth16:
-        image = _upright(_decode_png16(path), orientation)
+        turned = geometry.restore_orientation(_decode_png16(path), geometry.OF_EXIF[orientation - 1])
+        image = np.ascontiguousarray(turned)
     elif "transparency" in image.info:  # of a single colour, or of those of a palette
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     elif inverted:  # Pillow inverts 8 bits only
@@ -299,17 +300,6 @@ def _check_tiff(file):
     ):
         if misread:
             raise UnkeptError(f"a TIFF with {what}, which Pillow misreads; save it in another way")
-
-
-def _upright(pixels, orientation):
-    """Turns [h, w, c] as the EXIF orientation (1-8) asks."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
 
 
 def _tensorflow():

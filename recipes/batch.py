@@ -142,7 +142,8 @@ def restore_all(
     dead, left = {}, jobs
     resources = {"num_cpus": threads, "num_gpus": gpus, "memory": memory}
     for number in range(attempts):
-        last, alone = number == attempts - 1, 0 < number == attempts - 1
+        last = number == attempts - 1
+        alone = last and number > 0
         size = 1 if alone else max(1, min(BATCH, len(left) // (ROUNDS * workers)))
         how = {"work": work, "attempt": attempt, "timeout": timeout, "last": last}
         settled, failed = set(), False
@@ -235,8 +236,8 @@ def list_jobs(paths, output):
 
 def _lines(manifest):
     """Returns the names in a manifest, in any encoding, as file systems take them."""
-    content = manifest.read_bytes().removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
-    return [os.fsdecode(line) for line in content.split(b"\n") if line]
+    content = manifest.read_bytes().removeprefix(codecs.BOM_UTF8)
+    return [os.fsdecode(line) for line in content.splitlines() if line]
 
 
 def main(arguments=None):

@@ -99,7 +99,7 @@ def _missing(done, run, experiment, model, orientations, data, save):
         scores = evaluate(restorer, clean, experiment.corruption, protocol)
         print(f"{_title(run)}  {scores[-1]['psnr']:.2f} dB  {scores[-1]['ssim']:.4f}", flush=True)
         if save and model and not kept:
-            _save(Path(save), run, experiment, remembered, data, protocol)
+            _save(Path(save), run, remembered, data, protocol)
         if not is_done:
             scores = [
                 {key: f"{row[key]:.4f}" for key in ("psnr", "ssim")} | {"image": row["image"]} for row in scores[:-1]
@@ -116,11 +116,11 @@ def _remembering(remembered, model, orientations, corrupted):
     return remembered[key]
 
 
-def _save(folder, run, experiment, remembered, data, protocol):
+def _save(folder, run, remembered, data, protocol):
     """Writes the restored images, and a contact sheet of the first: clean, corrupted, restored."""
     folder = folder / run["weights"] / f"{run['images']} {run['level']}"
     folder.mkdir(parents=True, exist_ok=True)
-    clean = [(name, image) for name, image in images(data, run["images"], protocol.color)]
+    clean = images(data, run["images"], protocol.color)
     sheet = {}
     for (name, image), (corrupted, restored) in zip(clean, remembered.items(), strict=True):
         image = image[: restored.shape[0], : restored.shape[1]]

@@ -69,7 +69,7 @@ def _experiments():
     gray, color = ("Set12", "Classic16", "BSD68", "BSD200"), ("CBSD68",)
     for sigma, noise in denoise.NOISE.items():
         yield Experiment("denoise", str(sigma), sigma, 1, noise, (Protocol(color="gray"),), gray)
-        yield Experiment("denoise", str(sigma), sigma, 3, noise, (Protocol(color="rgb"),), color)
+        yield Experiment("denoise", str(sigma), sigma, 3, noise, (Protocol(color="rgb"),), (*color, "BSD200 full size"))
     for level, noise in denoise.AS_JPEG.items():
         yield Experiment("denoise", level, "jpeg", 3, noise, (Protocol(color="rgb"),), color)
     for scale, resample in super_resolution.SCALES.items():

@@ -233,8 +233,6 @@ class Backup(keras.callbacks.Callback):
         values = [keras.ops.convert_to_numpy(variable) for variable in self.variables]
         if self.first:
             self.folder.mkdir(exist_ok=True)
-            for part in self.folder.glob(".part-*"):  # of a run that was killed while it wrote
-                part.unlink()
         if self.first and self.epoch:
             with np.load(self._path(self.epoch)) as arrays:
                 values = [arrays[str(i)] for i in range(len(values))]
