@@ -24,7 +24,6 @@ def test_the_curves_of_a_figure_are_different_networks_or_patches(figure):
 
 @pytest.mark.parametrize("figure", ["fig5", pytest.param("fig8", marks=pytest.mark.slow)])
 def test_draws_a_figure(figure, photos, tmp_path, monkeypatch):
-    pytest.importorskip("matplotlib")
     curves = dict(list(ablations.FIGURES[figure].items())[:2])
     curves = {
         label: dataclasses.replace(recipe, depth=10, filters=2, patch_size=32) for label, recipe in curves.items()

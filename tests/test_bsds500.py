@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 from PIL import Image
 
-from keras_rednet import dataset
-
-tfds = pytest.importorskip("tensorflow_datasets")
-bsds500 = pytest.importorskip("keras_rednet.bsds500")
+from keras_rednet import bsds500, dataset
 
 COUNTS = {"train": 6, "val": 2, "test": 1}
 

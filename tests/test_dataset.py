@@ -343,7 +343,8 @@ def test_lists_images_below_the_folder_by_name(tmp_path):
 
 
 def test_images_of_tensorflow_datasets(photos, tmp_path):
-    tfds = pytest.importorskip("tensorflow_datasets")
+    import tensorflow_datasets as tfds
+
     folder = tmp_path / "source" / "train" / "cats"
     folder.mkdir(parents=True)
     for path in photos.iterdir():

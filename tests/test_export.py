@@ -239,8 +239,8 @@ def test_litert_refuses_other_files(tmp_path, photos):
 def c_program(tmp_path_factory):
     """export/c/restore.c, compiled against the library of LiteRT's wheel."""
     compiler, library = shutil.which("cc"), Path(ai_edge_litert.__file__).parent / "libLiteRt.so"
-    if not compiler or not library.exists():
-        pytest.skip("no C compiler, or no C library in this LiteRT")
+    if not compiler or sys.platform != "linux":
+        pytest.skip("no C compiler, or no Linux, whose wheel of LiteRT has the C library")
     program = tmp_path_factory.mktemp("c") / "restore"
     source = [EXPORT / "c" / "restore.c", library, f"-Wl,-rpath,{library.parent}"]
     options = ["-Wall", "-Wextra", "-Werror", "-O2", "-DTILE=24"]  # so that the pictures here have several tiles
@@ -520,3 +520,24 @@ def test_files_are_compared_at_the_levels_that_their_network_is_for(task):
         assert levels, f"{task} {level} would be released without a score"
         if isinstance(level, int):
             assert [name.split()[1] for name in levels] == [str(level)]
+
+
+def test_builds_from_files_of_fixed_size_only(tmp_path):
+    with pytest.raises(ValueError, match=r"must hold TFLite files of fixed size, called red30-fast-denoise-jpeg-color"):
+        page.build(tmp_path, tmp_path / "web")
+    names = [f"red30-fast-denoise-blind-gray-v{version}" for version in (1, 2)]
+    for name in names:
+        about = {"task": "denoise", "color": "gray", "precision": "int8", "size": [8, 8]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=rf"takes one file. Received: {names[0]}.tflite and {names[1]}.tflite"):
+        page.build(tmp_path, tmp_path / "web")
+    assert not (tmp_path / "web").exists()
+
+
+def test_the_page_needs_npm(tmp_path, monkeypatch):
+    about = {"task": "denoise", "color": "gray", "precision": "int8", "size": [8, 8]}
+    (tmp_path / "red30-fast-denoise-blind-gray-v1.json").write_text(json.dumps(about))
+    monkeypatch.setattr(page.shutil, "which", lambda name: None)
+    with pytest.raises(RuntimeError, match="needs npm"):
+        page.build(tmp_path, tmp_path / "web")
+    assert not (tmp_path / "web").exists()

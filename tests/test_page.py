@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import http.server
-import json
 import re
 import shutil
 import threading
@@ -334,15 +333,3 @@ def test_a_saved_picture_keeps_its_name_when_another_is_taken_meanwhile(tab, tmp
 def _photo(folder):
     photograph(folder / "photo.png", (100, 97))
     return folder / "photo.png"
-
-
-def test_builds_from_files_of_fixed_size_only(tmp_path):
-    with pytest.raises(ValueError, match=r"must hold TFLite files of fixed size, called red30-fast-denoise-jpeg-color"):
-        page.build(tmp_path, tmp_path / "web")
-    names = [f"red30-fast-denoise-blind-gray-v{version}" for version in (1, 2)]
-    for name in names:
-        about = {"task": "denoise", "color": "gray", "precision": "int8", "size": [8, 8]}
-        (tmp_path / f"{name}.json").write_text(json.dumps(about))
-    with pytest.raises(ValueError, match=rf"takes one file. Received: {names[0]}.tflite and {names[1]}.tflite"):
-        page.build(tmp_path, tmp_path / "web")
-    assert not (tmp_path / "web").exists()

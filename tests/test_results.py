@@ -233,7 +233,6 @@ def test_saves_pictures_and_a_contact_sheet(small_world, tmp_path):
 
 
 def test_times_networks_and_draws_them(small_world, tmp_path, monkeypatch):
-    pytest.importorskip("matplotlib")
     monkeypatch.setattr(speed, "SIZE", (32, 48))
     evaluate.score(("denoise",), small_world)
     speed.main([])
