@@ -69,10 +69,9 @@ def test_the_time_of_a_step_is_that_of_a_bound_network(monkeypatch):
     assert limits == [8.0]
 
 
-def test_the_recipes_for_deblurring_are_bound(photos, tmp_path, monkeypatch):
+def test_the_recipes_for_deblurring_are_bound(monkeypatch):
     limits = []
     monkeypatch.setattr(train, "bound", lambda model, limit: limits.append(limit))
     for name in ("red10-fast-deblur-disk-color", "red10-fast-denoise-blind-gray"):
-        recipe = dataclasses.replace(train.RECIPES[name].smoke(), epochs=1, precision="float32")
-        train.train(recipe, *train.split([photos]), tmp_path / name)
+        train.compiled(dataclasses.replace(train.RECIPES[name].smoke(), precision="float32"), 10)
     assert limits == [8.0]

@@ -15,10 +15,16 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
-from keras_rednet import RED20, RED30, dataset, weights
+from keras_rednet import RED10, RED20, RED30, dataset, weights
 from keras_rednet.model import TASK_CHANNELS, TASK_LEVELS
 from recipes import ship, train
 from recipes.recipe import stem
+
+
+def smoke(name="red10-fast-denoise-blind-gray"):
+    """A recipe made small, in float32: processors that have no bfloat16 take many times as long to emulate it."""
+    return dataclasses.replace(train.RECIPES[name].smoke(), precision="float32")
+
 
 RUNS = (
     "denoise-paper",
@@ -51,11 +57,14 @@ def test_recipes_are_called_by_what_they_make():
         assert recipe.channels == (3 if recipe.color == "rgb" else 1)
 
 
-# Every corruption by one network, and every network by one corruption.
-STEPS = [name for name in train.RECIPES if name.startswith("red10-fast") or name.endswith("denoise-blind-gray")]
+# Every kind of corruption by one network, and every network by one corruption.
+KINDS = {
+    (type(recipe.corruption), recipe.color): name for name, recipe in train.RECIPES.items() if "red10-fast" in name
+}
+STEPS = {*KINDS.values(), *(name for name in train.RECIPES if name.endswith("denoise-blind-gray"))}
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", sorted(STEPS))
 def test_takes_two_steps(name, photos):
     recipe = train.RECIPES[name].smoke()
     model = recipe.build()
@@ -72,13 +81,13 @@ def test_takes_two_steps(name, photos):
 
 
 def test_too_few_patches_for_a_batch(photos, tmp_path):
-    recipe = dataclasses.replace(train.RECIPES["denoise-paper"].smoke(), batch_size=99)
+    recipe = dataclasses.replace(smoke("denoise-paper"), batch_size=99)
     with pytest.raises(ValueError, match="a batch of 99 patches. Received: 4 patches from each image"):
         train.train(recipe, *train.split([photos]), tmp_path)
 
 
 def test_training_learns(photos, tmp_path):
-    recipe = train.RECIPES["red30-fast-denoise-blind-gray"].smoke()
+    recipe = smoke("red30-fast-denoise-blind-gray")
     recipe = dataclasses.replace(
         recipe, filters=8, epochs=6, patches_per_image=40, learning_rate=5e-3, ema_momentum=0.9
     )
@@ -117,7 +126,7 @@ def epochs_of(folder):
 
 
 def test_a_kill_around_a_backup_loses_nothing_but_the_epoch(photos, tmp_path, monkeypatch, capsys):
-    recipe = dataclasses.replace(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), epochs=3, filters=2)
+    recipe = dataclasses.replace(smoke(), epochs=3, filters=2)
     whole = train.train(recipe, *train.split([photos]), tmp_path / "whole").get_weights()
     backup = train.Backup.on_epoch_end
     for moment in ("before the backup", "behind it"):
@@ -144,7 +153,7 @@ def test_a_kill_around_a_backup_loses_nothing_but_the_epoch(photos, tmp_path, mo
 
 
 def test_a_kill_while_a_backup_is_written_leaves_the_last_one(photos, tmp_path, monkeypatch):
-    recipe = dataclasses.replace(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), filters=2)
+    recipe = dataclasses.replace(smoke(), filters=2)
     backups, savez = [], np.savez
 
     def killed(path, **arrays):
@@ -161,7 +170,7 @@ def test_a_kill_while_a_backup_is_written_leaves_the_last_one(photos, tmp_path, 
 
 
 def test_keeps_the_averaged_weights_that_were_best(photos, tmp_path, monkeypatch):
-    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    recipe = smoke()
     recipe = dataclasses.replace(recipe, epochs=3, filters=2, validate_every=1, ema_momentum=0.9)
     scores = iter([20] * 4 + [30] * 4 + [25] * 4)  # of four sigmas
     validate, validated = train.validate, train.Report._validate
@@ -175,7 +184,7 @@ def test_keeps_the_averaged_weights_that_were_best(photos, tmp_path, monkeypatch
 
     monkeypatch.setattr(train.Report, "_validate", _validate)
     returned = train.train(recipe, *train.split([photos]), tmp_path).get_weights()
-    kept = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    kept = smoke()
     kept = dataclasses.replace(kept, filters=2, start_from=str(tmp_path / "weights.npz")).build().get_weights()
     assert json.loads((tmp_path / "weights.json").read_text())["epoch"] == 2
     for best, last, saved, given in zip(averaged[1], averaged[2], kept, returned, strict=True):
@@ -186,7 +195,7 @@ def test_keeps_the_averaged_weights_that_were_best(photos, tmp_path, monkeypatch
 
 
 def test_validation_leaves_what_is_trained_as_it_is(photos, tmp_path):
-    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    recipe = smoke()
     recipe = dataclasses.replace(recipe, epochs=3, filters=2, ema_momentum=0.9)
     for every in (1, 3):
         run = dataclasses.replace(recipe, validate_every=every)
@@ -215,7 +224,7 @@ def test_what_a_recipe_says_of_patches_reaches_the_pipeline(name, photos, tmp_pa
 
 @pytest.mark.parametrize("precision", train.PRECISIONS)
 def test_a_recipe_trains_in_its_precision(precision):
-    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    recipe = smoke()
     model, _ = train.compiled(dataclasses.replace(recipe, precision=precision), 10)
     assert model.get_layer("conv2").compute_dtype == precision.removeprefix("mixed_")
     assert keras.config.dtype_policy().name == "float32"
@@ -245,7 +254,7 @@ def test_a_short_run_is_not_all_warm_up():
 
 def test_trains_on_a_tensorflow_data_set(photos, tmp_path):
     images = dataclasses.replace(dataset.from_files(dataset.list_images(photos)), name="photos train image")
-    train.train(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), images, train.split([photos])[1], tmp_path)
+    train.train(smoke(), images, train.split([photos])[1], tmp_path)
     assert json.loads((tmp_path / "weights.json").read_text())["training_images"] == "photos train image"
 
 
@@ -263,27 +272,42 @@ def _precision_of_run(out):
     return json.loads((out / "recipe.json").read_text())["recipe"]["precision"]
 
 
+@pytest.fixture
+def begin(photos, tmp_path, monkeypatch):
+    """Begins a run by the command line, up to where it would cut patches."""
+
+    def begun(*arguments):
+        raise KeyboardInterrupt
+
+    def main(*options):
+        with pytest.raises(KeyboardInterrupt):
+            train.main(
+                ["red10-fast-denoise-blind-gray", "--smoke", "--data", str(photos), "--out", str(tmp_path), *options]
+            )
+
+    monkeypatch.setattr(train, "_patches", begun)
+    return main
+
+
 @pytest.mark.parametrize("slow", [True, False])
-def test_trains_in_the_precision_that_suits_the_processor(photos, tmp_path, monkeypatch, slow):
-    run = ["red10-fast-denoise-blind-gray", "--smoke", "--data", str(photos), "--out", str(tmp_path)]
+def test_trains_in_the_precision_that_suits_the_processor(begin, tmp_path, monkeypatch, slow):
     monkeypatch.setattr(train, "emulates_bfloat16", lambda: slow)
-    train.main([*run, "--epochs", "2"])
+    begin()
     assert _precision_of_run(tmp_path) == ("float32" if slow else "mixed_bfloat16")
     monkeypatch.setattr(train, "emulates_bfloat16", lambda: not slow)  # it goes on elsewhere
     with contextlib.nullcontext() if slow else pytest.warns(UserWarning, match="--precision float32"):
-        train.main([*run, "--epochs", "2"])
+        begin()
     assert _precision_of_run(tmp_path) == ("float32" if slow else "mixed_bfloat16")
 
 
 @pytest.mark.parametrize(("precision", "warned"), [("mixed_bfloat16", True), ("float32", False)])
 def test_a_precision_that_is_asked_for_is_taken_and_warned_of_where_slow(
-    photos, tmp_path, monkeypatch, precision, warned
+    begin, tmp_path, monkeypatch, precision, warned
 ):
     monkeypatch.setattr(train, "emulates_bfloat16", lambda: True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        name = "red10-fast-denoise-blind-gray"
-        train.main([name, "--smoke", "--precision", precision, "--data", str(photos), "--out", str(tmp_path)])
+        begin("--precision", precision)
     assert any("--precision float32" in str(warning.message) for warning in caught) == warned
     assert _precision_of_run(tmp_path) == precision
 
@@ -301,7 +325,7 @@ def test_a_run_that_diverges_ends_and_leaves_its_last_backup(photos, tmp_path):
     def loss(clean, restored):
         return keras.ops.mean(restored - clean) * np.nan
 
-    recipe = dataclasses.replace(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), loss=loss)
+    recipe = dataclasses.replace(smoke(), loss=loss)
     with pytest.raises(ValueError, match=r"must stay finite. Received: nan in epoch 1: .* lower --learning-rate"):
         train.train(recipe, *train.split([photos]), tmp_path)
     assert not list((tmp_path / "backup").iterdir())
@@ -312,7 +336,7 @@ def test_an_image_of_a_data_set_that_is_too_small_is_named(photos, tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 90), np.uint8)).save(small, "PNG")
     records = tf.data.Dataset.from_tensor_slices([small.getvalue()] * 2)
     images = dataset.Images("small", records, 2, shuffle_buffer=2)
-    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    recipe = smoke()
     with pytest.raises(
         ValueError,
         match=r"(?s)Training stopped: .*An image of the data set is smaller than",
@@ -321,7 +345,7 @@ def test_an_image_of_a_data_set_that_is_too_small_is_named(photos, tmp_path):
 
 
 def test_a_folder_holds_one_run_only(photos, tmp_path):
-    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    recipe = smoke()
     train.train(recipe, *train.split([photos]), tmp_path)
     (part := tmp_path / "backup" / ".part-1-2.npz").touch()  # of a process that is just writing it, for instance
     differs = r"holds a run with another recipe: .* another --out. Expected: {'seed': 1}. Received: {'seed': 2}."
@@ -384,15 +408,20 @@ def test_a_run_that_goes_on_sees_other_patches(photos, tmp_path, monkeypatch):
     assert seeds[-1] == fresh.seed  # of a run that began when there was one for all
 
 
-def test_warns_where_the_start_was_trained_on_the_validation_images(photos, tmp_path):
-    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
-    recipe = dataclasses.replace(recipe, epochs=1, precision="float32")  # of which no processor warns
+def test_warns_where_the_start_was_trained_on_the_validation_images(photos, tmp_path, monkeypatch):
+    def begun(*arguments):
+        raise KeyboardInterrupt
+
     training, validation = train.split([photos])
-    train.train(recipe, training, validation, tmp_path / "first")
-    on = dataclasses.replace(recipe, start_from=str(tmp_path / "first" / "weights.npz"))
-    with pytest.warns(UserWarning, match="weights.npz was trained on images of this validation, .*: photo1.png"):
+    recipe, start = smoke(), tmp_path / "start.npz"
+    record = {"recipe": {"depth": 10, "channels": 1}, "training_images": [path.name for path in training]}
+    network = with_random_weights(RED10(filters=recipe.filters, downsample_at=(1,), weights=None))
+    weights.save(network, start, {**RECORD, **record, "validation_psnr": {}})
+    on = dataclasses.replace(recipe, start_from=str(start))
+    monkeypatch.setattr(train, "_patches", begun)
+    with pytest.raises(KeyboardInterrupt), pytest.warns(UserWarning, match="trained on images .*: photo1.png"):
         train.train(on, validation * 2, training[:1], tmp_path / "other")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pytest.raises(KeyboardInterrupt):
         warnings.simplefilter("error", UserWarning)
         train.train(on, training, validation, tmp_path / "same")
 
@@ -401,7 +430,7 @@ def test_an_image_whose_name_is_no_text_validates(photos, tmp_path):
     training, validation = train.split([photos])
     strange = tmp_path / os.fsdecode(b"caf\xe9.png")
     strange.write_bytes(validation[0].read_bytes())
-    train.train(train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), training, [strange], tmp_path / "run")
+    train.train(smoke(), training, [strange], tmp_path / "run")
     assert epochs_of(tmp_path / "run") == 2
 
 
@@ -421,9 +450,7 @@ def pretrained(tmp_path, monkeypatch):
 
 def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretrained, monkeypatch):
     monkeypatch.setattr(train, "_commit", lambda: "0" * 40)
-    recipe = dataclasses.replace(
-        train.RECIPES["red10-fast-denoise-blind-gray"].smoke(), filters=64, patches_per_image=2, precision="float32"
-    )
+    recipe = dataclasses.replace(smoke(), filters=64, patches_per_image=2, precision="float32")
     train.train(recipe, *train.split([photos]), tmp_path / "run")
     assert ship.ship(tmp_path / "run") == "red10-fast-denoise-blind-gray-v1"
     network = {"depth": 10, "task": "denoise", "level": "blind", "filters": 64, "downsample_at": (1,), "channels": 1}
@@ -620,6 +647,6 @@ def test_several_processes_need_a_coordinator(tmp_path, numbers, capsys):
 
 def test_a_batch_is_split_between_devices(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(train.distribute, "replicas", lambda: 4)
-    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    recipe = smoke()
     with pytest.raises(ValueError, match="split between 4 devices, .* Received: batch_size=2"):
         train.train(recipe, *train.split([photos]), tmp_path / "run")
