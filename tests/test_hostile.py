@@ -150,9 +150,12 @@ def test_values_that_are_not_finite_are_refused(bad, place):
 
 
 def test_pictures_are_upright_whatever_their_orientation(denoise, tmp_path):
-    for name, content in hostile_pictures.sound().items():
-        if name.startswith("upright"):
-            (tmp_path / name).write_bytes(content)
-            assert denoise(tmp_path / name, "-o", tmp_path / f"out-{name}") == 0
-            size = Image.open(tmp_path / f"out-{name}").size
-            assert size == (hostile_pictures.SIDES if int(name[7]) < 5 else hostile_pictures.SIDES[::-1])
+    upright = {name: file for name, file in hostile_pictures.sound().items() if name.startswith("upright")}
+    assert len(upright) == 8
+    (tmp_path / "in").mkdir()
+    for name, content in upright.items():
+        (tmp_path / "in" / name).write_bytes(content)
+    assert denoise(tmp_path / "in", "-o", tmp_path / "out") == 0
+    for name in upright:
+        size = Image.open(tmp_path / "out" / name).size
+        assert size == (hostile_pictures.SIDES if int(name[7]) < 5 else hostile_pictures.SIDES[::-1])
