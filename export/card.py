@@ -11,7 +11,7 @@ from pathlib import Path
 from export import parity
 from keras_rednet import weights
 from keras_rednet.weights import written_whole
-from recipes import tables
+from recipes import csv_table, tables
 
 
 def card(name, folder):
@@ -58,7 +58,7 @@ def _begun(start_from):
 
 def _files(name, folder):
     lines = ["\n## Files\n", "| file | bytes | sha256 | loss in dB |\n|---|---|---|---|"]
-    losses, rows = {}, tables.read(parity.results())
+    losses, rows = {}, csv_table.read(parity.results())
     for row in rows:
         losses.setdefault(row["file_sha256"], []).append(f"{row['level']}: {row['loss']}")
     for path in sorted(folder.glob(f"{name}-*.tflite")):

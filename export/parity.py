@@ -9,7 +9,6 @@ table.) This is the one place with tolerances. Files of weights that are no long
 """
 
 import argparse
-import csv
 import dataclasses
 import functools
 from pathlib import Path
@@ -22,8 +21,7 @@ from keras_rednet import weights
 from keras_rednet.corruptions import GaussianNoise
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.restoration import restore
-from keras_rednet.weights import written_whole
-from recipes import deblock, deblur, denoise, inpaint, super_resolution, tables
+from recipes import csv_table, deblock, deblur, denoise, inpaint, super_resolution, tables
 from recipes.evaluate import network
 from recipes.experiments import images
 
@@ -94,17 +92,14 @@ def parity(folder, data):
     if not (files := released(folder)):
         raise ValueError(f"{folder} holds no .tflite files: `python -m export.tflite` writes them.")
     shipped = {name: record["sha256"] for name, record in weights.records().items()}
-    rows = [row for row in tables.read(results()) if shipped.get(row["weights"]) == row["sha256"]]
+    rows = [row for row in csv_table.read(results()) if shipped.get(row["weights"]) == row["sha256"]]
     for path, metadata in files.items():
         about = {"bytes": path.stat().st_size, "sha256": shipped[metadata["weights"]]}
         about["file_sha256"] = metadata["sha256"]
         scored = [_row(path, metadata, trial, data) | about for trial in trials(metadata)]
         rows = [row for row in rows if row["file"] != path.name] + scored
         rows.sort(key=lambda row: (row["weights"], row["file"]))
-        with written_whole(results()) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+        csv_table.write(results(), COLUMNS, rows)
         if any(row["verdict"] for row in scored):
             path.unlink()
             path.with_suffix(".json").unlink()
@@ -189,7 +184,7 @@ def main(arguments=None):
     except ValueError as error:
         parser.error(str(error))
     finally:  # of an interrupted run too
-        text = table(tables.read(results()))
+        text = table(csv_table.read(results()))
         tables.write_section("losses", "export.parity", text, readme=tables.RESULTS / "README.md")
 
 

@@ -11,7 +11,6 @@ begun, and only large differences show.
 """
 
 import argparse
-import csv
 import dataclasses
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from keras_rednet import dataset
 from keras_rednet.corruptions import GaussianNoise
 from keras_rednet.restoration import restore
 from keras_rednet.weights import load_file, written_whole
-from recipes import contact, train
+from recipes import contact, csv_table, train
 from recipes.recipe import Recipe
 
 NOISE = GaussianNoise((70, 70))  # Sec. 3.2
@@ -115,15 +114,13 @@ def _length(recipes, training, minutes):
 
 
 def _history(folder):
-    with (folder / "history.csv").open(newline="") as file:
-        return [{key: float(row[key]) for key in ("patches", "loss", "PSNR")} for row in csv.DictReader(file)]
+    rows = csv_table.read(folder / "history.csv")
+    return [{key: float(row[key]) for key in ("patches", "loss", "PSNR")} for row in rows]
 
 
 def _write(path, histories):
-    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["curve", "patches", "loss", "PSNR"])
-        writer.writeheader()
-        writer.writerows({"curve": label, **row} for label, rows in histories.items() for row in rows)
+    curves = [{"curve": label, **row} for label, rows in histories.items() for row in rows]
+    csv_table.write(path, ["curve", "patches", "loss", "PSNR"], curves)
 
 
 def draw(path, histories, column, title):

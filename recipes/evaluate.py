@@ -6,7 +6,6 @@ while the network is the same. Then the README's tables are written anew, and th
 """
 
 import argparse
-import csv
 import dataclasses
 import functools
 from pathlib import Path
@@ -20,7 +19,7 @@ from keras_rednet.model import BUILDERS, TASK_CHANNELS
 from keras_rednet.photos import DIRECTED, taken_level
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
-from recipes import contact, tables
+from recipes import contact, csv_table, tables
 from recipes.experiments import EXPERIMENTS, FOLDERS, image_paths, images
 
 TASKS = tuple(dict.fromkeys(experiment.task for experiment in EXPERIMENTS))
@@ -52,12 +51,11 @@ def score(tasks, data, orientations=1, save=None, only=None, sets=None):
                 model = None if name == INPUT else network(name)
                 for set_name in (name for name in experiment.sets if sets is None or name in sets):
                     run = {"weights": name, "sha256": shipped[name]["sha256"] if model else "", "images": set_name}
-                    done = _runs(_current(tables.read(path), shipped))
+                    done = _runs(_current(csv_table.read(path), shipped))
                     rows = _missing(done, run, experiment, model, orientations, data, save)
                     scored = _runs(rows)
-                    kept = _current(
-                        tables.read(path), weights.records()
-                    )  # others may have shipped and scored meanwhile
+                    # others may have shipped and scored meanwhile
+                    kept = _current(csv_table.read(path), weights.records())
                     _write(path, [row for row in kept if _run(row) not in scored] + rows)
 
 
@@ -178,10 +176,7 @@ def _write(path, rows):
             row["shave"],
         )
     )
-    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    csv_table.write(path, COLUMNS, rows)
 
 
 def print_scores(task, folder, *, channels, orientations):

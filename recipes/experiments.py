@@ -8,7 +8,6 @@ from the 160x240 pixels of Sec. 4.5. Which 14 images Tables 1 and 3 denoise is n
 others use, Set12's and four more.
 """
 
-import csv
 import dataclasses
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from PIL import Image
 
 from keras_rednet import dataset
 from keras_rednet.evaluation import Protocol
-from recipes import deblock, deblur, denoise, inpaint, super_resolution
+from recipes import csv_table, deblock, deblur, denoise, inpaint, super_resolution
 
 FOLDERS = {
     "Set5": "set5",
@@ -102,8 +101,7 @@ def image_paths(data, name):
     """Returns the paths of an image set in the folder `data`."""
     paths = dataset.list_images(Path(data) / FOLDERS[name])
     if name == "CBSD68":
-        with (Path(__file__).parent / "cbsd68.csv").open(newline="") as file:
-            chosen = {row["BSDS500 val"] for row in csv.DictReader(file)}
+        chosen = {row["BSDS500 val"] for row in csv_table.read(Path(__file__).parent / "cbsd68.csv")}
         paths = [path for path in paths if path.name in chosen]
     if name == "Classic16":
         paths += [Path(data) / path for path in CLASSIC]

@@ -7,13 +7,11 @@ and the README's table; rows of networks that have not changed are kept, so it g
 """
 
 import argparse
-import csv
 
 import numpy as np
 
 from keras_rednet import dataset, psnr, restore, weights
-from keras_rednet.weights import written_whole
-from recipes import tables
+from recipes import csv_table, tables
 from recipes.bound import largest
 from recipes.evaluate import network
 from recipes.experiments import EXPERIMENTS, images
@@ -78,15 +76,8 @@ def main(arguments=None):
             rows[name] = measure(name, list(images(options.data, IMAGES, record["recipe"]["color"])))
         print(table(rows[name]).splitlines()[-1], flush=True)
         every = [row for measured in rows.values() for row in measured]
-        _write(every)
+        csv_table.write(RESULTS, COLUMNS, every)
     tables.write_section("harm", "recipes.harm", table(every))
-
-
-def _write(rows):
-    with written_whole(RESULTS) as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def table(rows):
@@ -111,7 +102,7 @@ def table(rows):
 
 def _kept(name):
     """Returns the rows that are there of the same weights and inputs, with all columns."""
-    rows = [row for row in tables.read(RESULTS) if row["weights"] == name and row.keys() == set(COLUMNS)]
+    rows = [row for row in csv_table.read(RESULTS) if row["weights"] == name and row.keys() == set(COLUMNS)]
     wanted = [_run(name, kind, corruption) for kind, corruption in _inputs(name).items()]
     found = [{key: row.get(key) for key in RUN} for row in rows]
     return rows if all(run in found for run in wanted) and all(run in wanted for run in found) else []

@@ -21,7 +21,6 @@ keras_rednet/geometry.py).
 """
 
 import argparse
-import csv
 import functools
 import itertools
 import math
@@ -31,7 +30,7 @@ import numpy as np
 from PIL import Image
 
 from keras_rednet import dataset, geometry
-from keras_rednet.weights import written_whole
+from recipes import csv_table
 
 RESULT = Path(__file__).parent / "results" / "leaks.csv"
 TRAINING = ("bsds500/train", "t91")
@@ -214,10 +213,7 @@ def main(arguments=None):
     )
     rows = search(training, tests)
     compared = {"training_images": len(training), "test_images": len(tests)}
-    with written_whole(RESULT) as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, (*COLUMNS, *compared), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, **compared} for row in rows)
+    csv_table.write(RESULT, (*COLUMNS, *compared), [{**row, **compared} for row in rows])
     print(f"{len(training)} training and {len(tests)} test images compared; the best scores:")
     for row in rows[:SHOWN]:
         print("{score:.4f} {verdict:7} {training:26} {test:26} scale {scale} orientation {orientation}".format(**row))

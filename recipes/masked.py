@@ -7,14 +7,12 @@ kind of overlay.
 """
 
 import argparse
-import csv
 
 import numpy as np
 from skimage.restoration import inpaint_biharmonic
 
 from keras_rednet import dataset, psnr, restore, weights
-from keras_rednet.weights import written_whole
-from recipes import tables
+from recipes import csv_table, tables
 from recipes.evaluate import network
 from recipes.experiments import EXPERIMENTS, images
 
@@ -68,10 +66,7 @@ def main(arguments=None):
             if experiment.task == "inpaint" and experiment.fits(record["network"]):
                 rows.append(measure(name, experiment, clean))
                 print(*rows[-1].values(), flush=True)
-    with written_whole(RESULTS) as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    csv_table.write(RESULTS, COLUMNS, rows)
 
 
 if __name__ == "__main__":

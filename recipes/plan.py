@@ -3,12 +3,12 @@
 Everything is measured on one machine (tests/benchmark/results) and multiplied: no fleet was run.
 """
 
-import csv
 import math
 import statistics
 from pathlib import Path
 
 from keras_rednet.restoration import WINDOW_VALUES
+from recipes import csv_table
 from recipes.tables import write_section
 
 ROOT = Path(__file__).parent.parent
@@ -25,8 +25,7 @@ PATCH = 96**2 / 1e6  # megapixels of a patch of training-h200.csv: gray RED30's 
 
 
 def read(name):
-    with (RESULTS / name).open(newline="") as file:
-        return list(csv.DictReader(file))
+    return csv_table.read(RESULTS / name)
 
 
 def costs():

@@ -6,7 +6,6 @@ The machine should do nothing else meanwhile.
 """
 
 import argparse
-import csv
 import itertools
 import os
 import platform
@@ -17,7 +16,7 @@ import numpy as np
 from keras_rednet import weights
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
-from recipes import tables
+from recipes import csv_table, tables
 from recipes.evaluate import INPUT, network
 from recipes.recipe import architecture
 
@@ -57,10 +56,7 @@ def write(path):
         {"network": sizes[name], "orientations": orientations, "ms_per_megapixel": round(milliseconds), **machine}
         for (name, orientations), milliseconds in measure(names).items()
     ]
-    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    csv_table.write(path, COLUMNS, rows)
 
 
 def processor():
@@ -88,7 +84,7 @@ def draw(path, speeds):
     }
     published = {
         row["method"]: float(row["psnr"])
-        for row in tables.read(tables.FOLDER / "anchors.csv")
+        for row in csv_table.read(tables.FOLDER / "anchors.csv")
         if (row["task"], row["images"], row["level"]) == SHOWN
     }
     others = {
@@ -115,7 +111,7 @@ def main(arguments=None):
     path = tables.RESULTS / "speed.csv"
     if not options.draw_only:
         write(path)
-    draw(tables.RESULTS / "speed.png", tables.read(path))
+    draw(tables.RESULTS / "speed.png", csv_table.read(path))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ starts well, not where a day of training ends.
 """
 
 import argparse
-import csv
 import dataclasses
 import json
 import zlib
@@ -25,7 +24,7 @@ import keras
 
 from keras_rednet import dataset, weights
 from keras_rednet.metrics import negative_psnr
-from recipes import speed, tables, train
+from recipes import csv_table, speed, tables, train
 from recipes.recipe import Recipe
 
 EPOCHS = 8  # each ends with a backup
@@ -146,11 +145,11 @@ def study(name, variants, paths, budget, out, result=None):
         for variant, stages in STUDIES[name].items()
     }
     for variant in variants:
-        if wanted[variant] in map(_run, tables.read(result)):
+        if wanted[variant] in map(_run, csv_table.read(result)):
             continue
         print(variant, flush=True)
         row = wanted[variant] | _trained(STUDIES[name][variant], paths, budget, Path(out) / name / spent / variant)
-        rows = tables.read(result)  # another variant may have ended meanwhile
+        rows = csv_table.read(result)  # another variant may have ended meanwhile
         kept = [old for old in rows if old["budget"] != spent or _run(old) in wanted.values()]
         if len(kept) < len(rows):
             print(f"left out {len(rows) - len(kept)} rows of other recipes or images", flush=True)
@@ -181,7 +180,7 @@ def _trained(stages, paths, budget, folder):
         recipe = dataclasses.replace(recipe, **length, start_from=start)
         train.train(recipe, training, paths[1], folder / str(i))
         start = str(folder / str(i) / "weights.npz")
-        (*_, end) = history = tables.read(folder / str(i) / "history.csv")
+        (*_, end) = history = csv_table.read(folder / str(i) / "history.csv")
         patches += int(end["patches"])
         seconds += sum(int(end["patches"]) / len(history) / float(row["patches_per_second"]) for row in history)
     scores = {name: float(end[name]) for name in recipe.validation}
@@ -213,10 +212,7 @@ def _write(path, rows, order):
         for row in rows
     ]
     rows.sort(key=lambda row: (row["budget"], [*order, row["variant"]].index(row["variant"])))
-    with weights.written_whole(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    csv_table.write(path, columns, rows)
 
 
 def main(arguments=None):

@@ -1,10 +1,10 @@
 """The result tables in Markdown, made from the CSV files only: the READMEs', and a summary beside the paper."""
 
-import csv
 from pathlib import Path
 
 from keras_rednet.evaluation import mean
 from keras_rednet.weights import written_whole
+from recipes import csv_table
 from recipes.experiments import EXPERIMENTS, IN_PAPER
 
 FOLDER = Path(__file__).parent
@@ -80,7 +80,7 @@ def _paper_elsewhere(experiment, images, blind):
 
 def _published(file, experiment, images):
     wanted = (experiment.task, images, experiment.level)
-    return [row for row in read(FOLDER / file) if (row["task"], row["images"], row["level"]) == wanted]
+    return [row for row in csv_table.read(FOLDER / file) if (row["task"], row["images"], row["level"]) == wanted]
 
 
 def tables():
@@ -96,7 +96,7 @@ def _table(task, images):
     if all(name == "input" for name, *_ in scores):
         return ""
     title, level_title = NAMES[task]
-    count = len({row["image"] for row in read(RESULTS / f"{task}.csv") if row["images"] == images})
+    count = len({row["image"] for row in csv_table.read(RESULTS / f"{task}.csv") if row["images"] == images})
     color = runs[0].protocols[0].color
     lines = [
         f"{title}, {images}, {count} images, {color}, PSNR in dB / SSIM:\n",
@@ -119,12 +119,12 @@ def _table(task, images):
 def _published_lines(task, images, levels):
     rows = [
         {**row, "method": f"{row['method']} ({_note(row)})"}
-        for row in read(FOLDER / "paper_tables.csv")
+        for row in csv_table.read(FOLDER / "paper_tables.csv")
         if (row["task"], row["images"]) == (task, IN_PAPER.get(images, images))
     ]
     rows += [
         {**row, "method": f"{row['method']} ({row['source']})"}
-        for row in read(FOLDER / "anchors.csv")
+        for row in csv_table.read(FOLDER / "anchors.csv")
         if (row["task"], row["images"]) == (task, images) and row["method"] != "input"
     ]
     rows = [row for row in rows if row["level"] in levels]
@@ -178,18 +178,10 @@ def glance():
 def means(task):
     """Returns {(weights, images, level, shave, orientations): (mean PSNR, mean SSIM)} of a task's results."""
     groups = {}
-    for row in read(RESULTS / f"{task}.csv"):
+    for row in csv_table.read(RESULTS / f"{task}.csv"):
         key = tuple(row[name] for name in ("weights", "images", "level", "shave", "orientations"))
         groups.setdefault(key, []).append((float(row["psnr"]), float(row["ssim"])))
     return {key: tuple(map(mean, zip(*scores, strict=True))) for key, scores in groups.items()}
-
-
-def read(path):
-    """Returns the rows of a CSV file, none if it is missing."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def write_readme():

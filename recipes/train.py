@@ -12,7 +12,6 @@ weights: bit for bit on processors, up to the order in which they add on GPUs. I
 
 import argparse
 import contextlib
-import csv
 import dataclasses
 import functools
 import importlib.metadata
@@ -33,7 +32,7 @@ from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.geometry import ORIENTATIONS
 from keras_rednet.metrics import SSIM_WINDOW
-from recipes import deblock, deblur, denoise, distill, distribute, inpaint, super_resolution
+from recipes import csv_table, deblock, deblur, denoise, distill, distribute, inpaint, super_resolution
 from recipes.bound import bound
 from recipes.recipe import record_of
 from recipes.revive import revive
@@ -328,19 +327,13 @@ class Report(keras.callbacks.Callback):
         return max((float(row["validation_mean"]) for row in self._rows() if row["validation_mean"]), default=-np.inf)
 
     def _rows(self):
-        if not self.history.exists():
-            return []
-        with self.history.open(newline="") as file:
-            return list(csv.DictReader(file))
+        return csv_table.read(self.history)
 
     def _write(self, row):
         columns = ["epoch", "patches", "loss", "learning_rate", "patches_per_second"]
         columns += [*self.recipe.validation, "validation_mean"]
         rows = [old for old in self._rows() if int(old["epoch"]) < row["epoch"]]  # a resumed run repeats an epoch
-        with weights.written_whole(self.history) as path, path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows([*rows, row])
+        csv_table.write(self.history, columns, [*rows, row])
         with self.board.as_default(step=row["epoch"]):
             for name in columns[2:]:
                 if name in row:

@@ -27,7 +27,7 @@ from export.litert import restore as litert_restore
 from keras_rednet import RED10, REDNet, export_tflite, psnr, restore, weights
 from keras_rednet.corruptions import GaussianNoise
 from keras_rednet.model import TASK_LEVELS
-from recipes import evaluate, tables, train
+from recipes import csv_table, evaluate, tables, train
 
 EXPORT = Path(__file__).parent.parent / "export"
 
@@ -353,7 +353,7 @@ def test_builds_and_scores_files(shipped, photos, tmp_path, monkeypatch):
     text = card.card(NAME, tmp_path / "dist")
     for path in paths:
         assert f"| {path.name} | {path.stat().st_size:,} |" in text
-    assert tables.read(tmp_path / "results" / "parity.csv") == [
+    assert csv_table.read(tmp_path / "results" / "parity.csv") == [
         {key: str(value) for key, value in row.items()} for _, row in sorted(rows.items())
     ]
     losses = [f"{float(rows[kind]['loss']):z.2f}" for kind in ("float32", "float16", "int8")]
@@ -407,7 +407,7 @@ def test_a_file_that_loses_too_much_is_not_released(shipped, photos, tmp_path, m
         assert [f"| {path.name} | | |" not in text for path in paths] == forgotten
         for file in (tmp_path / "dist").glob(f"{NAME}-float16.*"):  # scored, so its row stays beside the next one's
             file.unlink()
-    assert [row["file"] for row in tables.read(parity.results())] == [path.name for path in paths]
+    assert [row["file"] for row in csv_table.read(parity.results())] == [path.name for path in paths]
 
 
 def test_a_file_of_fixed_size_is_scored_on_pictures_that_are_not_smaller(shipped):

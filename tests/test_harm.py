@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_rednet import psnr, restore, weights
-from recipes import harm, tables
+from recipes import csv_table, harm, tables
 from recipes.bound import largest
 from recipes.evaluate import network
 
@@ -59,13 +59,13 @@ def test_keeps_the_rows_of_the_same_weights(tmp_path, photos, monkeypatch):
 
 
 def test_every_fast_network_has_rows_of_its_file():
-    rows = {row["weights"]: row["sha256"] for row in tables.read(harm.RESULTS)}
+    rows = {row["weights"]: row["sha256"] for row in csv_table.read(harm.RESULTS)}
     assert rows == {name: record["sha256"] for name, record in weights.records().items() if name in rows}
     assert {name for name in weights.records() if "-fast-" in name} <= set(rows)
 
 
 def test_the_readme_has_the_table():
-    table = harm.table(tables.read(harm.RESULTS))
+    table = harm.table(csv_table.read(harm.RESULTS))
     begin, end = "<!-- harm: written by `python -m recipes.harm` -->\n\n", "\n<!-- end of harm -->"
     assert begin + table + end in README.read_text()
 

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 
 from keras_rednet import weights
-from recipes import inpaint, masked, tables
+from recipes import csv_table, inpaint, masked
 from recipes.evaluate import network
 
 TEXT = inpaint.TEXT.validation["text 10"]
@@ -22,7 +22,7 @@ def test_the_cover_is_what_the_overlay_covers():
 
 def test_the_results_belong_to_the_shipped_files():
     hashes = {name: record["sha256"] for name, record in weights.records().items()}
-    rows = tables.read(masked.RESULTS)
+    rows = csv_table.read(masked.RESULTS)
     assert rows
     assert all(hashes[row["weights"]] == row["sha256"] for row in rows)
 

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from recipes import tables
+from recipes import csv_table, tables
 
-PAPER = tables.read(tables.FOLDER / "paper_tables.csv")
-ANCHORS = tables.read(tables.FOLDER / "anchors.csv")
+PAPER = csv_table.read(tables.FOLDER / "paper_tables.csv")
+ANCHORS = csv_table.read(tables.FOLDER / "anchors.csv")
 
 
 @pytest.mark.parametrize(

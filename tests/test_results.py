@@ -11,13 +11,13 @@ from test_model import with_random_weights
 from export import parity
 from keras_rednet import RED30, dataset, psnr, restore, weights
 from keras_rednet.corruptions import GaussianNoise
-from recipes import contact, evaluate, experiments, plan, speed, tables
+from recipes import contact, csv_table, evaluate, experiments, plan, speed, tables
 from recipes.experiments import EXPERIMENTS
 from recipes.recipe import architecture
 
 
 def rows(task):
-    return tables.read(tables.RESULTS / f"{task}.csv")
+    return csv_table.read(tables.RESULTS / f"{task}.csv")
 
 
 def section(name, program, text):
@@ -28,7 +28,7 @@ def test_readme_tables_are_those_of_the_results():
     readme, results = ((folder / "README.md").read_text() for folder in (tables.FOLDER.parent, tables.RESULTS))
     assert section("at a glance", "recipes.evaluate", tables.glance()) in readme
     assert section("results", "recipes.evaluate", tables.tables()) in results
-    assert section("losses", "export.parity", parity.table(tables.read(parity.results()))) in results
+    assert section("losses", "export.parity", parity.table(csv_table.read(parity.results()))) in results
     assert section("plan", "recipes.plan", plan.table()) in readme
 
 
@@ -58,7 +58,7 @@ def test_results_belong_to_the_shipped_files(task):
     of_task = {name for name, record in weights.records().items() if record["network"]["task"] == task}
     assert {row["weights"] for row in rows(task)} == {"input"} | of_task
     assert all(hashes[row["weights"]] == row["sha256"] for row in rows(task))
-    assert all(hashes[row["weights"]] == row["sha256"] for row in tables.read(parity.results()))
+    assert all(hashes[row["weights"]] == row["sha256"] for row in csv_table.read(parity.results()))
 
 
 def test_every_experiment_has_scored_inputs():
@@ -236,7 +236,7 @@ def test_times_networks_and_draws_them(small_world, tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "SIZE", (32, 48))
     evaluate.score(("denoise",), small_world)
     speed.main([])
-    measured = tables.read(tables.RESULTS / "speed.csv")
+    measured = csv_table.read(tables.RESULTS / "speed.csv")
     assert [(row["network"], row["orientations"]) for row in measured] == [
         ("red30-fast-2-gray", "1"),
         ("red30-fast-2-gray", "8"),
@@ -246,7 +246,7 @@ def test_times_networks_and_draws_them(small_world, tmp_path, monkeypatch):
 
 
 def test_every_size_of_network_has_been_timed():
-    timed = {(row["network"], row["orientations"]) for row in tables.read(tables.RESULTS / "speed.csv")}
+    timed = {(row["network"], row["orientations"]) for row in csv_table.read(tables.RESULTS / "speed.csv")}
     sizes = {architecture(record["network"]) for record in weights.records().values()}
     assert timed == {(size, orientations) for size in sizes for orientations in ("1", "8")}
 

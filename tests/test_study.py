@@ -7,7 +7,7 @@ import pytest
 
 from keras_rednet import weights
 from keras_rednet.metrics import negative_psnr
-from recipes import study, tables, train
+from recipes import csv_table, study, tables, train
 
 
 def kernels(initial):
@@ -77,7 +77,7 @@ def test_the_table(photos, tmp_path, monkeypatch, capsys):
     study.study("denoise", names, paths, (0.02, "minutes"), tmp_path / "runs", table)
     assert table.read_text() == before
     assert capsys.readouterr().out.count("rate 5e-4\n") == 2
-    rows = {row["variant"]: row for row in tables.read(table)}
+    rows = {row["variant"]: row for row in csv_table.read(table)}
     assert tuple(rows) == names
     assert rows["base"]["difference"] == "+0.000"
     for row in rows.values():
@@ -122,7 +122,7 @@ def test_the_table_is_of_the_release_recipe(test_images):
     if not all(folder.is_dir() for folder in folders):
         pytest.skip("KERAS_REDNET_DATA has no training images")
     paths = train.split(folders)
-    rows = tables.read(tables.RESULTS / "study-denoise.csv")
+    rows = csv_table.read(tables.RESULTS / "study-denoise.csv")
     (base,) = {row["recipe"] for row in rows if (row["variant"], row["budget"]) == ("base", "3.0 minutes")}
     assert study._digest(study.STUDIES["denoise"]["base"], paths) == base
 
@@ -134,7 +134,7 @@ def test_rows_of_other_budgets_are_kept(photos, tmp_path, monkeypatch):
     paths = train.split([photos])
     for minutes in (1, 2):
         study.study("denoise", ["RED10", "base"], paths, (minutes, "minutes"), tmp_path, table)
-    assert [(row["variant"], row["budget"], row["difference"]) for row in tables.read(table)] == [
+    assert [(row["variant"], row["budget"], row["difference"]) for row in csv_table.read(table)] == [
         ("base", "1 minutes", "+0.000"),
         ("RED10", "1 minutes", "-1.000"),
         ("base", "2 minutes", "+0.000"),
@@ -152,7 +152,7 @@ def test_rows_that_another_program_writes_meanwhile_are_kept(photos, tmp_path, m
 
     monkeypatch.setattr(study, "_trained", trained)
     study.study("denoise", ["base"], paths, (1, "minutes"), tmp_path, table)
-    assert [row["variant"] for row in tables.read(table)] == ["base", "RED10"]
+    assert [row["variant"] for row in csv_table.read(table)] == ["base", "RED10"]
 
 
 def test_the_minutes_decide_the_length(monkeypatch):
@@ -190,7 +190,7 @@ def test_a_variant_goes_on_from_a_denoiser(photos, tmp_path, monkeypatch):
     monkeypatch.setitem(study.STUDIES, "deblock", {"base": (recipe,)})
     paths, table = train.split([photos]), tmp_path / "study.csv"
     study.study("deblock", ["base"], paths, (8, "patches"), tmp_path / "runs", table)
-    (row,) = tables.read(table)
+    (row,) = csv_table.read(table)
     assert row["budget"] == "8 patches"
     description = json.loads((tmp_path / "runs/deblock/8 patches/base/0/recipe.json").read_text())
     assert description["recipe"]["start_from"] == weights.versioned(recipe.start_from)
