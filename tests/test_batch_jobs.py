@@ -16,7 +16,7 @@ from keras_rednet.photos import Work
 from recipes import batch
 
 
-def test_a_manifest_of_another_folder(photos, tmp_path, monkeypatch):
+def test_a_manifest_of_another_folder(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "list.txt").write_text("a.png\nsub/b.png\n")
@@ -69,7 +69,7 @@ def test_only_what_is_wrong_with_a_picture_is_final(photos, tmp_path, monkeypatc
     assert error == ("AttributeError: what nobody thought of", True)
 
 
-def test_manifests_in_any_encoding(tmp_path, monkeypatch):
+def test_manifests_in_any_encoding(tmp_path):
     names = [b"caf\xe9.png", "über.png".encode(), "a\u2028b.png".encode(), b"c\x0cd.png"]
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + b"\r\n".join([*names, names[0]]) + b"\n\n")
     jobs = batch.list_jobs([tmp_path / "list.txt"], tmp_path / "out")

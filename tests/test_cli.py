@@ -222,7 +222,7 @@ def test_what_cannot_be_written_is_told_before_the_work(denoise, photos, tmp_pat
     assert capsys.readouterr().err.count("out cannot be written to: choose another folder.") == 6
 
 
-def test_a_folder_that_cannot_be_read_is_never_there_already(denoise, photos, tmp_path, monkeypatch, capsys):
+def test_a_folder_that_cannot_be_read_is_never_there_already(denoise, tmp_path, monkeypatch, capsys):
     for folder in ("in/sub", "out/sub"):
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.setattr("keras_rednet.photos._pictures", lambda folder, output: [folder / "sub"])
@@ -904,7 +904,7 @@ def test_a_target_whose_name_is_too_long_does_not_end_a_resumed_command(denoise,
     assert "1 of 1 pictures failed" in capsys.readouterr().err
 
 
-def test_a_link_to_itself_beside_an_output_inside_the_folder(denoise, photos, tmp_path, capsys):
+def test_a_link_to_itself_beside_an_output_inside_the_folder(denoise, photos, tmp_path):
     shutil.copy(photos / "photo0.png", tmp_path / "a.png")
     (tmp_path / "loop.png").symlink_to("loop.png")
     assert denoise(tmp_path, "-o", tmp_path / "out") == 1

@@ -226,7 +226,7 @@ def test_processes_get_equally_many_batches(photos):
     assert [len(shard) for shard in shards] == [5] * 4
 
 
-def test_batches_mix_images(photos, tmp_path):
+def test_batches_mix_images(tmp_path):
     for value in range(8):
         Image.new("L", (30, 30), 20 * value).save(tmp_path / f"{value}.png")
     _, clean = next(iter(patches(tmp_path, batch_size=8)))

@@ -340,7 +340,7 @@ def shipped(photos, tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
-def test_builds_and_scores_files(shipped, photos, tmp_path, monkeypatch):
+def test_builds_and_scores_files(shipped, photos, tmp_path):
     images = sorted(photos.iterdir())
     paths = tflite.build(NAME, images, tmp_path / "dist", kinds=("float32", "float16", "int8"))
     metadata = json.loads(paths[0].with_suffix(".json").read_text())

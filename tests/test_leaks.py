@@ -48,7 +48,7 @@ def test_tells_the_copies_from_all_other_pairs(images):
     assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
 
 
-def test_finds_nothing_between_unrelated_images(images, cat):
+def test_finds_nothing_between_unrelated_images(images):
     others = {name: images[name] for name in ("photo2", "photo3", "photo4", "photo5")}
     assert leaks.search({"photo0": images["photo0"]}, others) == []
 

@@ -202,7 +202,7 @@ def test_the_papers_tables_stand_beside_ours():
         assert line in readme
 
 
-def test_scores_of_other_weights_are_dropped(small_world, capsys):
+def test_scores_of_other_weights_are_dropped(small_world):
     evaluate.score(("denoise",), small_world)
     path = tables.RESULTS / "denoise.csv"
     old = path.read_text()
@@ -232,7 +232,7 @@ def test_saves_pictures_and_a_contact_sheet(small_world, tmp_path):
     assert sheet.size == (3 * (contact.SIDE + 4), 2 * (contact.SIDE + contact.TITLE))
 
 
-def test_times_networks_and_draws_them(small_world, tmp_path, monkeypatch):
+def test_times_networks_and_draws_them(small_world, monkeypatch):
     monkeypatch.setattr(speed, "SIZE", (32, 48))
     evaluate.score(("denoise",), small_world)
     speed.main([])

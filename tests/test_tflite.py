@@ -185,7 +185,7 @@ def test_photographs_are_calibrated_beside_drawings():
     assert len(module.with_drawings(photographs, "super_resolution")) == len(photographs)
 
 
-def test_the_8_bit_ranges_leave_out_the_rarest_values(tmp_path, monkeypatch):
+def test_the_8_bit_ranges_leave_out_the_rarest_values(tmp_path):
     model = network()
     samples = [0.5 + 0.05 * (sample - 0.5) for sample in calibration()]
     samples[0][20:22, 20:22] = [[[0], [1]], [[1], [0]]]  # one speck

@@ -108,7 +108,7 @@ def test_refuses_another_network(saved):
         RED10(filters=5, weights=saved)
 
 
-def test_refuses_a_network_of_other_strides(model, saved):
+def test_refuses_a_network_of_other_strides(saved):
     with pytest.raises(ValueError, match=r"another network: expected downsample_at=\[1\], received \[\]"):
         RED10(filters=4, downsample_at=(1,), weights=saved)
 
