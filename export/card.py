@@ -35,9 +35,8 @@ def card(name, folder):
         f"{record['patches']:,} patches of {recipe['patch_size']}x{recipe['patch_size']} pixels, begun "
         f"{_begun(recipe['start_from'])}; "
         f"corruption {recipe['corruption']}; commit {record['commit']}.\n",
-        f"Validation, on the middle {record['validation_protocol']['centre_crop']} pixels square of "
-        f"{len(record['validation_protocol']['images'])} images, PSNR in dB: "
-        + ", ".join(f"{k} {v:.2f}" for k, v in record["validation_psnr"].items())
+        f"Validation{_where(record)}, PSNR in dB: "
+        + ", ".join(f"{level} {score:.2f}" for level, score in record["validation_psnr"].items())
         + ".\n",
         "## Results\n",
         "| images | level | shave | orientations | PSNR in dB | SSIM |\n|---|---|---|---|---|---|",
@@ -46,6 +45,13 @@ def card(name, folder):
         if network == name:
             lines.append(f"| {' | '.join(place)} | {psnr:.2f} | {ssim:.4f} |")
     return "\n".join([*lines, *_files(name, folder)]) + "\n"
+
+
+def _where(record):
+    """Says what was validated on, if the record does."""
+    protocol = record.get("validation_protocol")
+    side = protocol and protocol["centre_crop"]
+    return f" on the middle {side}x{side} pixels of {len(protocol['images'])} images" if protocol else ""
 
 
 def _begun(start_from):

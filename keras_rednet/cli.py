@@ -306,9 +306,9 @@ def _write_export(options, tflite):
 
 def _warn_of_loss(name, options):
     """Says where such a file of shipped weights lost more than is released (export/parity.py)."""
-    from recipes import tables
+    from recipes import csv_table, tables
 
-    for row in tables.read(tables.RESULTS / "parity.csv"):
+    for row in csv_table.read(tables.RESULTS / "parity.csv"):
         of_fixed_size = row["file"] != f"{name}-{options.quantize}.tflite"
         same = (row["weights"], row["precision"], of_fixed_size) == (name, options.quantize, options.size is not None)
         if same and row["verdict"]:
