@@ -4,7 +4,7 @@
 
 `-fast` recipes down-sample at the first convolution (Sec. 4.5): 20 patches of 96x96 a second on two server cores (8 in
 float32 on two that are slow at bfloat16, which training then chooses). recipes/results/denoise.csv holds what the
-shipped weights reach. None of them was trained in one run; to go on from them:
+shipped weights reach. None of them began afresh; to go on from them:
 
     python -m recipes.train red30-fast-denoise-blind-gray --start-from red30-fast-denoise-blind-gray \
         --learning-rate 5e-4 --data bsds500/train t91 --out runs/gray-on

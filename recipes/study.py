@@ -111,13 +111,11 @@ def _downsampling(recipe, **changes):
 
 FROM_DENOISER = {"start_from": FAST.name, "learning_rate": 5e-4}
 SCALES = train.RECIPES["red30-fast-super-resolution-blind-gray"]
-SCALES_ON = dataclasses.replace(
-    SCALES, start_from=f"{SCALES.name}-v1", learning_rate=5e-4, precision="float32", loss="mae"
-)
+SCALES_ON = dataclasses.replace(SCALES, start_from=f"{SCALES.name}-v1", learning_rate=5e-4, precision="float32")
 STUDIES = {
     "denoise": DENOISE,
     "deblur-disk": _downsampling("red30-fast-deblur-disk-color"),
-    "super-resolution": _downsampling(SCALES.name, **FROM_DENOISER, loss="mae"),
+    "super-resolution": _downsampling(SCALES.name, **FROM_DENOISER),
     "super-resolution-on": {
         "base": (SCALES_ON,),
         "decibels": (dataclasses.replace(SCALES_ON, loss=negative_psnr),),

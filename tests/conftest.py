@@ -19,6 +19,11 @@ settings.load_profile("steady")
 RECORD = {"recipe": {}, "commit": "test", "training_images": [], "validation_images": [], "patches": 0}
 
 
+def section(name, program, text):
+    """Returns what a program writes between the marks of a README, marks included."""
+    return f"<!-- {name}: written by `python -m {program}` -->\n\n{text}\n<!-- end of {name} -->"
+
+
 def pytest_collection_finish():
     """To search all of TensorFlow for garbage again and again took a tenth of the tests' time."""
     gc.collect()

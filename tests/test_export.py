@@ -541,3 +541,9 @@ def test_the_page_needs_npm(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="needs npm"):
         page.build(tmp_path, tmp_path / "web")
     assert not (tmp_path / "web").exists()
+
+
+def test_a_card_says_what_validated():
+    protocol = {"images": ["a.png", "b.png"], "centre_crop": 240, "seed": 0}
+    assert card._where({"validation_protocol": protocol}) == " on the middle 240x240 pixels of 2 images"
+    assert card._where({}) == ""

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import section
 from PIL import Image
 
 from keras_rednet import psnr, restore, weights
@@ -65,9 +66,7 @@ def test_every_fast_network_has_rows_of_its_file():
 
 
 def test_the_readme_has_the_table():
-    table = harm.table(csv_table.read(harm.RESULTS))
-    begin, end = "<!-- harm: written by `python -m recipes.harm` -->\n\n", "\n<!-- end of harm -->"
-    assert begin + table + end in README.read_text()
+    assert section("harm", "recipes.harm", harm.table(csv_table.read(harm.RESULTS))) in README.read_text()
 
 
 def test_the_table_has_a_line_for_each_network():

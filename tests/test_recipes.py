@@ -273,11 +273,18 @@ def _precision_of_run(out):
 
 
 @pytest.fixture
-def begin(photos, tmp_path, monkeypatch):
-    """Begins a run by the command line, up to where it would cut patches."""
+def only_begun(monkeypatch):
+    """Ends every run where it would cut patches, by KeyboardInterrupt."""
 
     def begun(*arguments):
         raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_patches", begun)
+
+
+@pytest.fixture
+def begin(photos, tmp_path, only_begun):
+    """Begins a run by the command line."""
 
     def main(*options):
         with pytest.raises(KeyboardInterrupt):
@@ -285,7 +292,6 @@ def begin(photos, tmp_path, monkeypatch):
                 ["red10-fast-denoise-blind-gray", "--smoke", "--data", str(photos), "--out", str(tmp_path), *options]
             )
 
-    monkeypatch.setattr(train, "_patches", begun)
     return main
 
 
@@ -408,17 +414,13 @@ def test_a_run_that_goes_on_sees_other_patches(photos, tmp_path, monkeypatch):
     assert seeds[-1] == fresh.seed  # of a run that began when there was one for all
 
 
-def test_warns_where_the_start_was_trained_on_the_validation_images(photos, tmp_path, monkeypatch):
-    def begun(*arguments):
-        raise KeyboardInterrupt
-
+def test_warns_where_the_start_was_trained_on_the_validation_images(photos, tmp_path, only_begun):
     training, validation = train.split([photos])
     recipe, start = smoke(), tmp_path / "start.npz"
     record = {"recipe": {"depth": 10, "channels": 1}, "training_images": [path.name for path in training]}
     network = with_random_weights(RED10(filters=recipe.filters, downsample_at=(1,), weights=None))
     weights.save(network, start, {**RECORD, **record, "validation_psnr": {}})
     on = dataclasses.replace(recipe, start_from=str(start))
-    monkeypatch.setattr(train, "_patches", begun)
     with pytest.raises(KeyboardInterrupt), pytest.warns(UserWarning, match="trained on images .*: photo1.png"):
         train.train(on, validation * 2, training[:1], tmp_path / "other")
     with warnings.catch_warnings():
@@ -451,7 +453,7 @@ def pretrained(tmp_path, monkeypatch):
 
 def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretrained, monkeypatch):
     monkeypatch.setattr(train, "_commit", lambda: "0" * 40)
-    recipe = dataclasses.replace(smoke(), filters=64, patches_per_image=2, precision="float32")
+    recipe = dataclasses.replace(smoke(), filters=64, patches_per_image=2)
     train.train(recipe, *train.split([photos]), tmp_path / "run")
     assert ship.ship(tmp_path / "run") == "red10-fast-denoise-blind-gray-v1"
     network = {"depth": 10, "task": "denoise", "level": "blind", "filters": 64, "downsample_at": (1,), "channels": 1}

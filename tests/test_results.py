@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import RECORD
+from conftest import RECORD, section
 from PIL import Image
 from test_model import with_random_weights
 
@@ -18,10 +18,6 @@ from recipes.recipe import architecture
 
 def rows(task):
     return csv_table.read(tables.RESULTS / f"{task}.csv")
-
-
-def section(name, program, text):
-    return f"<!-- {name}: written by `python -m {program}` -->\n\n{text}\n<!-- end of {name} -->"
 
 
 def test_readme_tables_are_those_of_the_results():
