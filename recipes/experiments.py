@@ -71,11 +71,12 @@ def _experiments():
         yield Experiment("denoise", str(sigma), sigma, 3, noise, (Protocol(color="rgb"),), (*color, "BSD200 full size"))
     for level, noise in denoise.AS_JPEG.items():
         yield Experiment("denoise", level, "jpeg", 3, noise, (Protocol(color="rgb"),), color)
-    for scale, resample in super_resolution.SCALES.items():
+    for level, resample in (super_resolution.SCALES | super_resolution.ROUNDED).items():
+        scale = int(str(level).split()[0])
         paper = Protocol(color="luminance", multiple=scale)
         protocols = paper, dataclasses.replace(paper, shave=scale)
         sets = ("Set5", "Set14", "BSD100")
-        yield Experiment("super_resolution", str(scale), scale, 1, resample, protocols, sets)
+        yield Experiment("super_resolution", str(level), scale, 1, resample, protocols, sets)
     for quality, jpeg in deblock.QUALITIES.items():
         protocols = (Protocol(color="luminance"),)
         yield Experiment("deblock", str(quality), quality, 1, jpeg, protocols, ("LIVE1", "Classic5"))

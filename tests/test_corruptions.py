@@ -15,6 +15,7 @@ from keras_rednet.corruptions import (
     GaussianNoise,
     JpegCompression,
     PoissonGaussianNoise,
+    Quantization,
     ScratchOverlay,
     Sequence,
     Sometimes,
@@ -46,12 +47,14 @@ FIXED = {
     "disk": Blur(blur.disk(2.5), quantized=False),
     "motion": Blur(blur.motion(9, 30)),
     "even kernel": Blur(np.full((2, 4), 1 / 8)),
+    "4 bits": Quantization(4),
 }
 ZERO_STRENGTH = {
     "noise": GaussianNoise((0, 0)),
     "shot noise": PoissonGaussianNoise((1e9, 1e9)),
     "scale 1": BicubicResample((1,)),
     "blur": Blur([[1.0]]),
+    "8 bits": Quantization(),
     "scratches": ScratchOverlay((0, 0)),
     "sequence": Sequence((GaussianNoise((0, 0)), BicubicResample((1,)))),
     "never": Sometimes(GaussianNoise((25, 25)), 0),
@@ -141,6 +144,12 @@ def test_refuses_bad_pages(make, pages):
 def test_refuses_bad_scales(scales):
     with pytest.raises(ValueError, match="`scales` must be a tuple of integers of at least 1.* Received: scales="):
         BicubicResample(scales)
+
+
+@pytest.mark.parametrize("bits", [0, 17, 8.0, True, "8"])
+def test_refuses_bad_bits(bits):
+    with pytest.raises(ValueError, match="`bits` must be an integer from 1 to 16. Received: bits="):
+        Quantization(bits)
 
 
 @pytest.mark.parametrize("kernel", [np.ones((3, 3)), [1.0], np.zeros((0, 0)), np.full((1, 1), np.nan)])

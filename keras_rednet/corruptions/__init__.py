@@ -26,7 +26,7 @@ TensorFlow takes the GPU's memory.
 from keras_rednet.corruptions import blur
 from keras_rednet.corruptions.blur import Blur
 from keras_rednet.corruptions.jpeg import JpegCompression
-from keras_rednet.corruptions.noise import GaussianNoise, PoissonGaussianNoise
+from keras_rednet.corruptions.noise import GaussianNoise, PoissonGaussianNoise, Quantization
 from keras_rednet.corruptions.overlay import ScratchOverlay, TextOverlay
 from keras_rednet.corruptions.resample import BicubicResample
 from keras_rednet.corruptions.sequence import Sequence, Sometimes
@@ -37,6 +37,7 @@ __all__ = [
     "GaussianNoise",
     "JpegCompression",
     "PoissonGaussianNoise",
+    "Quantization",
     "ScratchOverlay",
     "Sequence",
     "Sometimes",

@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
-from keras_rednet.corruptions.noise import GaussianNoise, as_float
+from keras_rednet.corruptions.noise import GaussianNoise, Quantization, as_float
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +63,7 @@ class Blur:
         filters = np.ascontiguousarray(self.kernel[::-1, ::-1, None, None])  # TensorFlow correlates
         blurred = tf.transpose(tf.nn.conv2d(channels, filters, 1, "VALID")[..., 0], (1, 2, 0))
         blurred = GaussianNoise(self.sigma_range).apply(tf.ensure_shape(blurred, clean.shape), sigma, seed)
-        return tf.round(255 * tf.clip_by_value(blurred, 0, 1)) / 255 if self.quantized else blurred
+        return Quantization().apply(blurred) if self.quantized else blurred
 
 
 def disk(radius):

@@ -1,4 +1,4 @@
-"""Noise of sensors (Sec. 5.2 of the paper)."""
+"""Noise of sensors (Sec. 5.2 of the paper), and of rounding."""
 
 import dataclasses
 
@@ -79,6 +79,39 @@ class PoissonGaussianNoise:
         light = photons * tf.maximum(as_float(clean), 0)
         counted = tf.random.stateless_poisson(tf.shape(light), shot_seed, light, tf.float32) / photons
         return GaussianNoise(self.sigma_range).apply(counted, sigma, read_seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantization:
+    """Rounds an image to the values that a file of so many bits can hold, clipped to [0, 1]. It has no randomness.
+
+    Not in the paper. What another corruption leaves below one step of a file is no help for real pictures.
+
+    Args:
+        bits: per channel, an integer from 1 to 16; photographs have 8.
+
+    Raises:
+        ValueError: `bits` is no such integer.
+
+    Example:
+        >>> Quantization(bits=1)(tf.constant([[[0.2], [0.7], [1.4]]]), seed=(0, 1)).numpy().ravel().tolist()
+        [0.0, 1.0, 1.0]
+    """
+
+    bits: int = 8
+
+    def __post_init__(self):
+        if type(self.bits) is not int or not 1 <= self.bits <= 16:
+            raise ValueError(f"`bits` must be an integer from 1 to 16. Received: bits={self.bits!r}.")
+
+    def __call__(self, clean, seed):
+        del seed
+        return self.apply(clean)
+
+    def apply(self, clean):
+        """Returns `clean` [h, w, c] rounded and clipped."""
+        steps = 2**self.bits - 1
+        return tf.round(steps * tf.clip_by_value(as_float(clean), 0, 1)) / steps
 
 
 def check_pair(name, pair, low, high, what, *, integers=False):
