@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_rednet import dataset, restore
+from keras_rednet import dataset
 from keras_rednet.metrics import psnr
-from keras_rednet.photos import COLORS
 from keras_rednet.weights import written_whole
 from recipes import contact
 from recipes.demo import SAMPLE
-from recipes.evaluate import network, taken
+from recipes.evaluate import restorer, taken
 from recipes.experiments import EXPERIMENTS
 
 RESULTS = Path(__file__).parent / "results"
@@ -44,7 +43,7 @@ def picture(task, level):
     multiple = experiment.protocols[0].multiple
     clean = clean[: clean.shape[0] // multiple * multiple, : clean.shape[1] // multiple * multiple]
     corrupted = np.asarray(experiment.corruption(clean, (0, 0)))
-    restored = restore(network(name), corrupted, color=COLORS.get(task, "channels"))
+    restored = restorer(name)(corrupted)
     shown = {"corrupted": corrupted, "restored": restored, "original": clean}
     row = {}
     for title, image in shown.items():

@@ -16,7 +16,7 @@ from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.metrics import SSIM_WINDOW
 from keras_rednet.model import BUILDERS, TASK_CHANNELS
-from keras_rednet.photos import DIRECTED, taken_level
+from keras_rednet.photos import COLORS, DIRECTED, taken_level
 from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
 from recipes import contact, csv_table, tables
@@ -42,17 +42,17 @@ def score(tasks, data, orientations=1, save=None, only=None, sets=None):
         sets: names of image sets, or None for all.
     """
     shipped = weights.records()
+    hashes = {INPUT: ""} | {name: record["sha256"] for name, record in shipped.items()}
     for task in tasks:
         path = tables.RESULTS / f"{task}.csv"
         for experiment in _scored(task, orientations):
             names = [name for name, record in shipped.items() if experiment.fits(record["network"])]
             names = [name for name in names if only is None or name in only]
             for name in (INPUT, *names) if orientations == 1 else names:
-                model = None if name == INPUT else network(name)
                 for set_name in (name for name in experiment.sets if sets is None or name in sets):
-                    run = {"weights": name, "sha256": shipped[name]["sha256"] if model else "", "images": set_name}
+                    run = {"weights": name, "sha256": hashes[name], "images": set_name}
                     done = _runs(_current(csv_table.read(path), shipped))
-                    rows = _missing(done, run, experiment, model, orientations, data, save)
+                    rows = _missing(done, run, experiment, orientations, data, save)
                     scored = _runs(rows)
                     # others may have shipped and scored meanwhile
                     kept = _current(csv_table.read(path), weights.records())
@@ -77,9 +77,10 @@ def _run(row):
     return tuple(row[key] for key in RUN)
 
 
-def _missing(done, run, experiment, model, orientations, data, save):
+def _missing(done, run, experiment, orientations, data, save):
     """Returns the rows of one network on one image set that are not done, or not of all images."""
     kept, remembered = [], {}
+    name = None if run["weights"] == INPUT else run["weights"]
     names = {path.name for path in image_paths(data, run["images"])}
     for protocol in experiment.protocols:
         protocol = dataclasses.replace(protocol, orientations=orientations)
@@ -92,11 +93,11 @@ def _missing(done, run, experiment, model, orientations, data, save):
         is_done = done.get(_run(run)) == names
         if is_done and not save:
             continue
-        restorer = model and functools.partial(_remembering, remembered, model, orientations)
+        remembering = name and functools.partial(_remembering, remembered, restorer(name, orientations))
         clean = images(data, run["images"], protocol.color)
-        scores = evaluate(restorer, clean, experiment.corruption, protocol)
+        scores = evaluate(remembering, clean, experiment.corruption, protocol)
         print(f"{_title(run)}  {scores[-1]['psnr']:.2f} dB  {scores[-1]['ssim']:.4f}", flush=True)
-        if save and model and not kept:
+        if save and name and not kept:
             _save(Path(save), run, remembered, data, protocol)
         if not is_done:
             scores = [
@@ -106,11 +107,17 @@ def _missing(done, run, experiment, model, orientations, data, save):
     return kept
 
 
-def _remembering(remembered, model, orientations, corrupted):
+def restorer(name, orientations=1):
+    """Returns what restores a picture by a shipped network as `rednet` does."""
+    color = COLORS.get(weights.records()[name]["network"]["task"], "channels")
+    return functools.partial(restore, network(name), color=color, orientations=orientations)
+
+
+def _remembering(remembered, restorer, corrupted):
     """Restores an image, once for all protocols."""
     key = corrupted.tobytes()
     if key not in remembered:
-        remembered[key] = restore(model, corrupted, orientations=orientations)
+        remembered[key] = restorer(corrupted)
     return remembered[key]
 
 
@@ -196,11 +203,8 @@ def print_scores(task, folder, *, channels, orientations):
     for experiment in experiments:
         protocol = dataclasses.replace(experiment.protocols[-1], orientations=orientations)
         name = taken(experiment)
-        model = network(name)
         clean = ((p.name, dataset.read_image(p, color=protocol.color).astype(np.float32) / 255) for p in paths)
-        rows = evaluate(
-            functools.partial(restore, model, orientations=orientations), clean, experiment.corruption, protocol
-        )
+        rows = evaluate(restorer(name, orientations), clean, experiment.corruption, protocol)
         before, after = (
             f"{rows[-1]['psnr' + kind]:.2f} / {rows[-1]['ssim' + kind]:.4f}" for kind in ("_corrupted", "")
         )

@@ -29,6 +29,7 @@ FOLDERS = {
     "BSD200": "bsds500/test",
     "BSD200 full size": "bsds500/test",
     "LIVE1": "live1",
+    "LIVE1 colour": "live1",
     "Classic5": "classic5",
 }
 CLASSIC = ("denoise_ncsr12/fingerprint.tif", "denoise_ncsr12/hill.tif", "denoise_ncsr12/straw.tif",
@@ -80,6 +81,8 @@ def _experiments():
     for quality, jpeg in deblock.QUALITIES.items():
         protocols = (Protocol(color="luminance"),)
         yield Experiment("deblock", str(quality), quality, 1, jpeg, protocols, ("LIVE1", "Classic5"))
+        # as `rednet deblock` restores a colour picture: Y, Cb and Cr, each by itself
+        yield Experiment("deblock", str(quality), quality, 1, jpeg, (Protocol(color="rgb"),), ("LIVE1 colour",))
     for kernel, blur in deblur.BLURS.items():
         sets = ("LIVE1", "Set14", "BSD200 full size")
         yield Experiment("deblur", kernel, kernel, 3, blur, (Protocol(color="rgb"),), sets)

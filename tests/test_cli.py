@@ -15,9 +15,10 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
-from keras_rednet import RED10, RED20, REDNet, cli, quiet, restore, weights
+from keras_rednet import RED10, RED20, RED30, REDNet, cli, dataset, quiet, restore, weights
 from keras_rednet import photos as photo_module
 from keras_rednet.cli import main
+from keras_rednet.corruptions import JpegCompression
 from keras_rednet.metrics import psnr
 from keras_rednet.photos import Restorer, Work
 from keras_rednet.pictures import ORIENTATION
@@ -759,12 +760,26 @@ def test_evaluate_scores_the_shipped_network(photos, tmp_path, capsys):
         assert restored > noisy + 3
 
 
+def test_evaluate_deblocks_colour_as_the_command_does(photos, tmp_path, capsys):
+    shutil.copy(photos / "photo1.png", tmp_path)
+    assert main(["evaluate", "deblock", "--data", str(tmp_path)]) == 0
+    gray, color = (line for line in capsys.readouterr().out.splitlines() if "quality 10" in line)
+    assert "color='luminance'" in gray
+    assert "color='rgb'" in color
+    clean = dataset.read_image(tmp_path / "photo1.png", color="rgb").astype("float32") / 255
+    blocky = np.asarray(JpegCompression((10, 10))(clean, seed=(0, 0)))
+    model = RED30("deblock", downsample_at=(1,))
+    expected = psnr(clean, restore(model, blocky, color="ycbcr"), data_range=1)
+    assert f"-> {expected:.2f} /" in color
+    assert expected > psnr(clean, restore(model, blocky), data_range=1) + 0.01
+
+
 def test_evaluate_leaves_out_what_is_too_small_for_one_of_its_scales(photos, tmp_path, capsys):
     shutil.copy(photos / "photo0.png", tmp_path)
     Image.new("L", (64, 16)).save(tmp_path / "small.png")
     with pytest.warns(UserWarning, match=r"Left out 1 files .*small.png \(16x64 pixels"):
         assert main(["evaluate", "super_resolution", "--data", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.count("1 images") == 3
+    assert capsys.readouterr().out.count("1 images") == 6
 
 
 @pytest.mark.parametrize(
@@ -778,8 +793,10 @@ def test_evaluate_leaves_out_what_is_too_small_for_one_of_its_scales(photos, tmp
     ],
 )
 def test_evaluate_takes_the_networks_that_the_commands_take(task, level, name):
-    (experiment,) = (run for run in EXPERIMENTS if (run.task, run.level) == (task, level))
-    assert evaluate.taken(experiment).startswith(f"red30-fast-{name}-v")
+    experiments = [run for run in EXPERIMENTS if (run.task, run.level) == (task, level)]
+    assert experiments
+    for experiment in experiments:
+        assert evaluate.taken(experiment).startswith(f"red30-fast-{name}-v")
 
 
 def test_evaluate_refuses_channels_of_no_network(photos, capsys):
