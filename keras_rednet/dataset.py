@@ -203,8 +203,8 @@ def training_patches(
     patch_size,
     patches_per_image,
     batch_size,
-    epoch,
-    seed,
+    epoch=None,
+    seed=0,
     scale_range=(1.0, 1.0),
     contrast_range=(1.0, 1.0),
     grain_range=(0.0, 0.0),
@@ -221,7 +221,8 @@ def training_patches(
         patch_size: side of a patch, in pixels; no image may be smaller.
         patches_per_image: patches cut from each image in an epoch, each time it is decoded.
         batch_size: patches per batch; the last, incomplete batch is dropped.
-        epoch: tf.Variable, int64 scalar: the epoch number, set before the epoch begins (see recipes/train.py).
+        epoch: tf.Variable, int64 scalar: the epoch number, set before the epoch begins, so that a run can resume (see
+            recipes/train.py). None counts how often the patches were iterated over, as `model.fit` does each epoch.
         seed: integer.
         scale_range: pair 0 < low <= high <= 16: each time it is decoded, an image is resized by a factor drawn from it,
             evenly in its logarithm, bicubic, but not below the size of a patch; of one that would have more than
@@ -255,6 +256,7 @@ def training_patches(
             f"`batch_size` must be a multiple of the number of processes. Received: batch_size={batch_size}, "
             f"{processes} processes."
         )
+    counter = tf.Variable(-1, dtype=tf.int64, trainable=False) if epoch is None else None
     channels = colors.CHANNELS[color]
     per_process = images.count // processes
 
@@ -274,7 +276,8 @@ def training_patches(
 
     def epoch_of_records(_):
         tf.random.set_seed(1)  # of this graph only: `shuffle` mixes it in, and fails where the global one is 0
-        epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int32), tf.cast(epoch.read_value(), tf.int32))
+        number = epoch.read_value() if counter is None else counter.assign_add(1)
+        epoch_seed = tf.random.fold_in(tf.constant([seed, 0], tf.int32), tf.cast(number, tf.int32))
         order_seed = tf.cast(tf.random.fold_in(epoch_seed, -1)[0], tf.int64)  # [1] is always -1
         order = images.records.shuffle(images.shuffle_buffer, seed=order_seed)
         order = order.enumerate().take(per_process * processes).shard(processes, process)

@@ -19,7 +19,7 @@ from keras_rednet import weights
 from keras_rednet.model import BUILDERS, RED30, TASK_CHANNELS, REDNet
 from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, write_picture
 from keras_rednet.quiet import quiet_libraries
-from keras_rednet.restoration import restore, upscale
+from keras_rednet.restoration import restore, scaled, upscale
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no more: another try would end the same
 LEAST_FREE = 2**20  # bytes on the disk, for the next picture to be worth its while
@@ -168,9 +168,8 @@ class Restorer:
 
     def _size(self, image):
         """Returns (height, width) of what an image becomes."""
-        height, width = image.shape[:2] if hasattr(image, "shape") else image.size[::-1]
-        scale = self.work.scale or 1
-        return self.work.size or (round(scale * height), round(scale * width))
+        size = image.shape[:2] if hasattr(image, "shape") else image.size[::-1]
+        return self.work.size or scaled(size, self.work.scale or 1)
 
     def _network(self, channels, lossy):
         work, level = self.work, self.work.level

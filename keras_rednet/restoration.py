@@ -93,7 +93,7 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
     return _restored(network, _checked(network, image), color, tile, orientations).reshape(image.shape)
 
 
-def upscale(model, image, size, *, tile="auto", orientations=1):
+def upscale(model, image, size=None, *, scale=None, tile="auto", orientations=1):
     """Enlarges an image by bicubic interpolation and restores its detail (Sec. 5.3).
 
     A one-channel network restores the luminance; chroma and alpha are interpolated only.
@@ -101,23 +101,35 @@ def upscale(model, image, size, *, tile="auto", orientations=1):
     Args:
         model: a RED-Net for super-resolution, for instance `RED30("super_resolution", downsample_at=(1,))`.
         image: as `restore` takes it.
-        size: (height, width) of the enlarged image, in pixels.
+        size: (height, width) of the enlarged image, in pixels, or None.
+        scale: in its place, how many times as high and wide as the image it is, 1 or more; sides are rounded.
         tile, orientations: as in `restore`.
 
     Returns:
         The enlarged image, of the same kind and type.
 
     Raises:
-        TypeError, ValueError: as `restore`; the size is smaller than the image.
+        TypeError, ValueError: as `restore`; the size is smaller than the image, or not exactly one of `size` and
+            `scale` is given.
     """
     if orientations not in (1, geometry.ORIENTATIONS):
         raise ValueError(f"`orientations` must be 1 or 8. Received: orientations={orientations!r}.")
     network = _deployment(model)
     from_pil = isinstance(image, Image.Image)
     pixels = _checked(network, _pil_pixels(image), (1, 2, 3, 4)) if from_pil else _checked(network, image)
+    if (size is None) == (scale is None):
+        raise ValueError(f"Give either `size` or `scale`. Received: size={size!r}, scale={scale!r}.")
+    size = scaled(pixels.shape[:2], scale) if size is None else size
     _check_size(size, pixels.shape[:2])
     enlarged = _upscaled(network, pixels, size, tile, orientations)
     return _pil(enlarged, image) if from_pil else enlarged.reshape(*size, *image.shape[2:])
+
+
+def scaled(size, scale):
+    """Returns the (height, width) that an image of this size has when it is enlarged `scale` times."""
+    if not (isinstance(scale, int | float | np.number) and 1 <= scale < float("inf")):
+        raise ValueError(f"`scale` must be a number of at least 1. Received: scale={scale!r}.")
+    return tuple(round(scale * side) for side in size)
 
 
 def _restored(network, pixels, color, tile, orientations):

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
+from keras_rednet.color import CHANNELS
 from keras_rednet.fold import fold
 from keras_rednet.model import halo, size_multiple, values_per_pixel
 from keras_rednet.saved_model import require_tensorflow
@@ -59,14 +60,15 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
             count. Of photographs alone, `with_drawings`.
         size: (height, width) of the images, or None for any size. Browsers and GPU delegates need a fixed one; those
             files take and give float32 whatever `quantize` is.
-        metadata: dict of more to write into the metadata: task, level, licence and the like.
+        metadata: dict of more to write into the metadata: `task`, `level`, `licence` and the like. Programs that
+            restore pictures need `task` and `color`: "rgb", "gray" or "luminance", what the network's channels are.
 
     Returns:
         dict: the metadata.
 
     Raises:
-        ValueError: an unknown `quantize`, no or unusable calibration, or a size that is no multiple of
-            `size_multiple(model)`.
+        ValueError: an unknown `quantize`, no or unusable calibration, a size that is no multiple of
+            `size_multiple(model)`, or metadata whose `color` is none of the network's number of channels.
         RuntimeError: Keras runs on another backend than TensorFlow, or the converter made operators that interpreters
             do not accelerate.
     """
@@ -85,6 +87,13 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
     if not (size is None or (np.shape(size) == (2,) and all(_is_side(side, multiple) for side in size))):
         raise ValueError(
             f"`size` must be (height, width), multiples of {multiple} pixels, or None. Received: size={size!r}."
+        )
+    color = (metadata or {}).get("color")
+    if color is not None and CHANNELS.get(color) != model.input_shape[-1]:
+        fitting = [name for name, channels in CHANNELS.items() if channels == model.input_shape[-1]]
+        raise ValueError(
+            f"`color` in the metadata of a network of {model.input_shape[-1]} channels must be one of {fitting}. "
+            f"Received: {color!r}."
         )
     samples = _samples(calibration, model.input_shape[-1], multiple) if quantize == "int8" else None
     content = _converted(model, quantize, samples, size)

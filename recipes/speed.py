@@ -1,8 +1,8 @@
 """Times the networks that are shipped and draws PSNR against time: `python -m recipes.speed`.
 
 Writes recipes/results/speed.csv (milliseconds per megapixel of `restore`, in memory, on this machine), a row for each
-size of network, whatever its weights, and recipes/results/speed.png, for denoising gray images of Set12 at sigma 30.
-The machine should do nothing else meanwhile.
+size of network, whatever its weights, recipes/results/speed.png, for denoising gray images of Set12 at sigma 30, and
+the README's table of denoisers. The machine should do nothing else meanwhile.
 """
 
 import argparse
@@ -18,12 +18,14 @@ from keras_rednet.restoration import restore
 from keras_rednet.weights import written_whole
 from recipes import csv_table, tables
 from recipes.evaluate import INPUT, network
-from recipes.recipe import architecture
+from recipes.recipe import architecture, stem
 
 SIZE = (480, 640)
 ROUNDS = 3
 COLUMNS = ("network", "orientations", "ms_per_megapixel", "height", "width", "processor", "cores")
 SHOWN = ("denoise", "Set12", "30")  # task, images, level
+CHOICE = {3: "CBSD68", 1: "BSD68"}  # the images by which the README compares denoisers, by channels
+LEVELS = ("10", "30", "50", "70", "30 as JPEG")
 # Milliseconds for 160x240 pixels on two server cores, in PyTorch (FFDNet) and C (BM3D): other programs, another day.
 OTHERS = {"FFDNet": 24, "BM3D": 858}
 
@@ -104,6 +106,27 @@ def draw(path, speeds):
         figure.savefig(temporary, format="png", dpi=100)
 
 
+def table(speeds):
+    """Returns a table of the denoisers of all sigmas, the fastest first: seconds for a megapixel, and PSNR."""
+    times = {row["network"]: int(row["ms_per_megapixel"]) for row in speeds if row["orientations"] == "1"}
+    means = tables.means("denoise")
+    lines = [
+        "| network | seconds for a megapixel | " + " | ".join(f"sigma {level}" for level in LEVELS) + " |",
+        "|---|---|" + "---|" * len(LEVELS),
+    ]
+    rows = []
+    for name, record in weights.records().items():
+        network = record["network"]
+        if network["task"] == "denoise" and network["level"] in ("blind", "jpeg"):
+            places = [(name, CHOICE[network["channels"]], level, "0", "1") for level in LEVELS]
+            cells = [f"{means[place][0]:.2f}" if place in means else "" for place in places]
+            time = times[architecture(network)]
+            rows.append(
+                (network["channels"] == 1, time, f"| {stem(network)} | {time / 1000:.1f} | {' | '.join(cells)} |")
+            )
+    return "\n".join([*lines, *(line for *_, line in sorted(rows))]) + "\n"
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m recipes.speed", description=__doc__.splitlines()[0])
     parser.add_argument("--draw-only", action="store_true", help="from the speeds that were measured before")
@@ -111,7 +134,9 @@ def main(arguments=None):
     path = tables.RESULTS / "speed.csv"
     if not options.draw_only:
         write(path)
-    draw(tables.RESULTS / "speed.png", csv_table.read(path))
+    speeds = csv_table.read(path)
+    draw(tables.RESULTS / "speed.png", speeds)
+    tables.write_section("denoisers", "recipes.speed", table(speeds))
 
 
 if __name__ == "__main__":

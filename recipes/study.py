@@ -111,7 +111,9 @@ def _downsampling(recipe, **changes):
 
 FROM_DENOISER = {"start_from": FAST.name, "learning_rate": 5e-4}
 SCALES = train.RECIPES["red30-fast-super-resolution-blind-gray"]
-SCALES_ON = dataclasses.replace(SCALES, start_from=f"{SCALES.name}-v1", learning_rate=5e-4, precision="float32")
+SCALES_ON = dataclasses.replace(
+    SCALES, start_from=f"{SCALES.name}-v1", learning_rate=5e-4, loss="mae", precision="float32"
+)
 STUDIES = {
     "denoise": DENOISE,
     "deblur-disk": _downsampling("red30-fast-deblur-disk-color"),

@@ -199,6 +199,14 @@ def test_the_epoch_is_read_when_it_begins(photos):
     assert digest(pairs) == digest(patches(photos, epoch=1)) != first
 
 
+def test_epochs_count_themselves_where_no_number_is_given(photos):
+    options = {"color": "gray", "patch_size": 24, "patches_per_image": 5, "batch_size": 4, "seed": 1}
+    images = dataset.from_files(dataset.list_images(photos))
+    pairs = dataset.training_patches(images, GaussianNoise((25, 25)), **options)
+    for epoch in range(3):
+        assert digest(pairs) == digest(patches(photos, epoch=epoch))
+
+
 def test_images_are_mixed_in_groups_alike():
     for count in range(1, 900):
         mixed = dataset._mixed(count)

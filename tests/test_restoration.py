@@ -353,6 +353,27 @@ def test_bad_sizes(gray_model, size, message):
         upscale(gray_model, noise(20, 30), size)
 
 
+@pytest.mark.parametrize(("scale", "size"), [(1, (20, 31)), (1.5, (30, 46)), (np.int64(3), (60, 93))])
+def test_a_scale_stands_for_a_size(gray_model, scale, size):
+    image = noise(20, 31)
+    np.testing.assert_array_equal(upscale(gray_model, image, scale=scale), upscale(gray_model, image, size))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "Give either `size` or `scale`. Received: size=None, scale=None"),
+        ({"size": (40, 60), "scale": 2}, r"Give either `size` or `scale`. Received: size=\(40, 60\), scale=2"),
+        ({"scale": 0.5}, "`scale` must be a number of at least 1. Received: scale=0.5"),
+        ({"scale": float("nan")}, "`scale` must be a number of at least 1. Received: scale=nan"),
+        ({"scale": "2"}, "`scale` must be a number of at least 1. Received: scale='2'"),
+    ],
+)
+def test_bad_scales(gray_model, options, message):
+    with pytest.raises(ValueError, match=message):
+        upscale(gray_model, noise(20, 30), **options)
+
+
 def test_a_transparent_color_of_a_pil_image_becomes_alpha(gray_model):
     image = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
     image.info["transparency"] = 9

@@ -26,6 +26,33 @@ def test_readme_tables_are_those_of_the_results():
     assert section("results", "recipes.evaluate", tables.tables()) in results
     assert section("losses", "export.parity", parity.table(csv_table.read(parity.results()))) in results
     assert section("plan", "recipes.plan", plan.table()) in readme
+    speeds = csv_table.read(tables.RESULTS / "speed.csv")
+    assert section("denoisers", "recipes.speed", speed.table(speeds)) in readme
+
+
+def test_the_table_of_denoisers_has_each_with_its_own_time_and_images(monkeypatch):
+    network = {"depth": 10, "task": "denoise", "level": "blind", "filters": 64, "downsample_at": [1], "channels": 1}
+    networks = {
+        "a-gray-v1": network,
+        "b-color-v2": network | {"channels": 3, "level": "jpeg"},
+        "c": network | {"level": 10},
+    }
+    monkeypatch.setattr(weights, "records", lambda: {name: {"network": network} for name, network in networks.items()})
+    scores = {
+        ("a-gray-v1", "BSD68", "10", "0", "1"): (33, 0.9),
+        ("a-gray-v1", "BSD68", "10", "0", "8"): (34, 0.9),
+        ("a-gray-v1", "Set12", "10", "0", "1"): (35, 0.9),
+        ("b-color-v2", "CBSD68", "30 as JPEG", "0", "1"): (28.123, 0.8),
+    }
+    monkeypatch.setattr(tables, "means", lambda task: scores)
+    speeds = [
+        {"network": f"red10-fast-{kind}", "orientations": orientations, "ms_per_megapixel": time}
+        for kind, orientations, time in (("gray", "1", "900"), ("gray", "8", "9000"), ("color", "1", "1234"))
+    ]
+    assert speed.table(speeds).splitlines()[2:] == [
+        "| red10-fast-denoise-jpeg-color | 1.2 |  |  |  |  | 28.12 |",
+        "| red10-fast-denoise-blind-gray | 0.9 | 33.00 |  |  |  |  |",
+    ]
 
 
 def test_the_short_table_takes_the_network_of_the_level_and_the_fast_one():
@@ -230,6 +257,8 @@ def test_saves_pictures_and_a_contact_sheet(small_world, tmp_path):
 
 def test_times_networks_and_draws_them(small_world, monkeypatch):
     monkeypatch.setattr(speed, "SIZE", (32, 48))
+    written = {}
+    monkeypatch.setattr(tables, "write_section", lambda name, program, text: written.update({name: (program, text)}))
     evaluate.score(("denoise",), small_world)
     speed.main([])
     measured = csv_table.read(tables.RESULTS / "speed.csv")
@@ -239,6 +268,7 @@ def test_times_networks_and_draws_them(small_world, monkeypatch):
     ]
     assert all(float(row["ms_per_megapixel"]) > 0 for row in measured)
     assert Image.open(tables.RESULTS / "speed.png").size == (800, 500)
+    assert written == {"denoisers": ("recipes.speed", speed.table(measured))}
 
 
 def test_every_size_of_network_has_been_timed():

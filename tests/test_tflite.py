@@ -229,6 +229,13 @@ def test_metadata_inside_and_beside(tmp_path):
     assert beside["halo"] >= 2 * (10 - 2) + 2
 
 
+@pytest.mark.parametrize(("channels", "color"), [(1, "ycbcr"), (1, "rgb"), (3, "luminance"), (3, "channels")])
+def test_refuses_a_color_that_no_program_knows(channels, color, tmp_path):
+    with pytest.raises(ValueError, match=rf"`color` in the metadata of a network of {channels} .* Received: '{color}'"):
+        export_tflite(REDNet(10, filters=4, channels=channels), tmp_path / "model.tflite", metadata={"color": color})
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("path", "options", "words"),
     [
