@@ -181,8 +181,8 @@ def _restore(options):
         from keras_rednet import photos
 
     jobs = photos.jobs(options.photos, options.output)
-    if options.resume:
-        photos.refuse_in_place(jobs)
+    if options.resume or options.overwrite:
+        photos.refuse_in_place(jobs, own=options.overwrite)
     left = [job for job in jobs if not (options.resume and os.path.isfile(job[1]))]
     if len(left) < len(jobs):
         print(f"{len(jobs) - len(left)} of {len(jobs)} pictures are there already", flush=True)

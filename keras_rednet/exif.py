@@ -84,10 +84,10 @@ def shortened(exif, most):
         return exif
     values = sorted((len(data), block, tag) for block in fields for tag, (_, _, data) in fields[block].items())
     excess = len(PREFIX + _structure(fields, b"")) - most
-    while excess > 0:
+    while excess > 0 and values:
         size, block, tag = values.pop()
         del fields[block][tag]
-        excess -= size
+        excess -= 12 + (size if size > 4 else 0)  # of the entry, in which a short value stands itself
     return PREFIX + _structure(fields, b"")
 
 

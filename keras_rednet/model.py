@@ -4,6 +4,8 @@ Images are float32, [n, h, w, c], clean ones in [0, 1]. "Sec.", "Eq." and "Table
 arXiv 1606.08921.
 """
 
+import numbers
+
 import keras
 from keras import layers, ops
 
@@ -106,7 +108,7 @@ def REDNet(
         depth: convolutions and deconvolutions together, an even number.
         filters: feature maps of every inner layer (Fig. 9).
         kernel_size: odd side of every kernel, in pixels (Fig. 10).
-        skip_step: a skip every so many layers (Fig. 12).
+        skip_step: a skip every so many layers (Fig. 12); none where these are half of the depth or more.
         downsample_at: convolutions with stride 2, whose mirrored deconvolutions up-sample again (Sec. 4.5).
         channels: channels of the image, 1 or more.
         skips: "symmetric" adds conv k to deconv N-k, before each ReLU (Sec. 3.3); "residual" adds each block of
@@ -127,6 +129,7 @@ def REDNet(
         665921
     """
     _check_builder_arguments(depth, filters, kernel_size, skip_step, channels, skips, decoder)
+    depth, filters, kernel_size, skip_step, channels = map(int, (depth, filters, kernel_size, skip_step, channels))
     half = depth // 2
     downsample_at = _layer_numbers(downsample_at, half)
     if decoder == "conv" and downsample_at:
@@ -268,13 +271,13 @@ def values_per_pixel(model):
 
 
 def _layer_numbers(downsample_at, half):
-    numbers = (downsample_at,) if isinstance(downsample_at, int) else tuple(downsample_at)
-    if len(set(numbers)) != len(numbers) or not all(isinstance(k, int) and 1 <= k <= half for k in numbers):
+    at = (downsample_at,) if isinstance(downsample_at, numbers.Integral) else tuple(downsample_at)
+    if len(set(at)) != len(at) or not all(isinstance(k, numbers.Integral) and 1 <= k <= half for k in at):
         raise ValueError(
             f"`downsample_at` must hold distinct convolutions, each from 1 to {half}. "
             f"Received: downsample_at={downsample_at!r}."
         )
-    return tuple(sorted(numbers))
+    return tuple(sorted(map(int, at)))
 
 
 def _check_builder_arguments(depth, filters, kernel_size, skip_step, channels, skips, decoder):
@@ -292,4 +295,4 @@ def _check_builder_arguments(depth, filters, kernel_size, skip_step, channels, s
 
 
 def _positive(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1

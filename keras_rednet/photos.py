@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import time
+import unicodedata
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +34,9 @@ DIRECTED = {("deblur", "motion"): "Motion blur", ("inpaint", "text"): "Text"}
 # Suffixes of pictures, and of cameras' raw files, that are not read: what a folder holds of them is told.
 UNREAD = {".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".psd"}
 UNREAD |= {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2"}
+# What a disk may ignore in names: what makes them one in all else, and what changes it in a name.
+ALIKE = {"case": lambda name: unicodedata.normalize("NFC", name), "how accents are written": str.casefold}
+PROBES = {"case": str.upper, "how accents are written": lambda name: unicodedata.normalize("NFD", name)}
 NEEDED = ("task", "level", "depth", "channels", "filters", "downsample_at")  # to build the network of a record
 COLORS = {
     "super_resolution": "luminance",
@@ -147,7 +151,8 @@ class Restorer:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(target.parent, os.W_OK):
             raise PermissionError(f"{target.parent} cannot be written to: choose another folder.")
-        if shutil.disk_usage(target.parent).free < LEAST_FREE:
+        disk = shutil.disk_usage(target.parent)
+        if disk.total and disk.free < LEAST_FREE:  # some network disks do not tell
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target.parent))
         return picture
 
@@ -275,7 +280,10 @@ def jobs(photos, output):
             found.append((photo, folder / photo.name if into_folder else folder))
     if not found:
         raise ValueError(f"no pictures in {', '.join(map(str, photos))}.")
-    found = list(dict.fromkeys(found))  # a picture may be named beside its folder
+    unique = {}
+    for source, target in found:  # a picture may be named twice, or beside its folder
+        unique.setdefault((os.path.abspath(source), target), (source, target))
+    found = list(unique.values())
     refuse_doubles(found)
     return found
 
@@ -287,37 +295,45 @@ def refuse_doubles(jobs):
         if target in sources:
             raise ValueError(f"{sources[target]} and {source} would both become {target}: restore them separately.")
         sources[target] = source
-        alike.setdefault(str(target).casefold(), []).append(target)
+        alike.setdefault(unicodedata.normalize("NFC", str(target)).casefold(), []).append(target)
     for one, other, *_ in (targets for targets in alike.values() if len(targets) > 1):
-        if _ignores_case(one.parent):
+        kinds = [kind for kind, change in ALIKE.items() if change(str(one)) != change(str(other))]
+        if all(_ignores(one.parent, kind) for kind in kinds):
             raise ValueError(
-                f"{sources[one]} and {sources[other]} would both become {one} on a disk that ignores case: rename one, "
-                "or choose another --output."
+                f"{sources[one]} and {sources[other]} would both become {one} on a disk that ignores "
+                f"{' and '.join(kinds)}: rename one, or choose another --output."
             )
 
 
-def refuse_in_place(jobs):
-    """Raises ValueError where a picture to restore would count as one that has been restored."""
+def refuse_in_place(jobs, *, own=False):
+    """Raises ValueError where a picture to restore would count as one that has been restored, or be replaced first.
+
+    Args:
+        jobs: list of (source, target) paths.
+        own: whether a picture may become its own restored one.
+    """
     folder = functools.cache(os.path.realpath)  # of millions of pictures there are few
 
     def real(path):
         return os.path.realpath(path) if os.path.islink(path) else os.path.join(folder(path.parent), path.name)
 
     sources = {real(source) for source, _ in jobs}
-    for _, target in jobs:
-        if real(target) in sources:
+    for source, target in jobs:
+        if real(target) in sources and not (own and real(target) == real(source)):
             raise ValueError(f"{target} is itself among the pictures to restore: choose another --output.")
 
 
 @functools.cache
-def _ignores_case(folder):
-    """Tells whether names that differ in their case are one where a folder is, or will be made."""
+def _ignores(folder, kind):
+    """Tells whether names that differ in something, a key of ALIKE, are one where a folder is, or will be made."""
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     try:
-        with tempfile.NamedTemporaryFile(prefix=weights.PART, suffix="-case", dir=folder) as file:
-            return os.path.exists(os.path.join(folder, os.path.basename(file.name).upper()))
-    except OSError:  # it may not be written to, which is told later
+        with tempfile.NamedTemporaryFile(
+            prefix=weights.PART, suffix="-\N{LATIN SMALL LETTER E WITH ACUTE}", dir=folder
+        ) as file:
+            return os.path.exists(os.path.join(folder, PROBES[kind](os.path.basename(file.name))))
+    except (OSError, UnicodeError):  # it may not be written to, which is told later
         return False
 
 

@@ -37,6 +37,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # that turn a picture upright, by its orientation
 LOSSY_TIFFS = ("jpeg", "tiff_jpeg", "webp")  # compressions, as Pillow calls them
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 REDUCED, RAW_VERSION = 0x00FE, 0xC612  # tags of a camera's raw file, in front of which lies a small picture
 RESOLUTION, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC = 0x011A, 0x0102, 0x0103, 0x0106  # tags of TIFF
 SAMPLES_PER_PIXEL, PLANAR, COLOR_MAP, SUBSAMPLING = 0x0115, 0x011C, 0x0140, 0x0212
@@ -128,6 +129,10 @@ def read_picture(path):
     except UnkeptError as error:
         raise ValueError(f"{path}: {error}.") from None
     except UnidentifiedImageError:
+        with Path(path).open("rb") as raw:
+            if raw.read(4) in TIFF_STARTS:
+                words = "a TIFF of a kind that is not read, as of 32-bit colour; save it as 16-bit PNG"
+                raise ValueError(f"{path}: {words}.") from None
         raise ValueError(f"{path}: not a picture in a format that is read: BMP, JPEG, PNG, TIFF or WebP.") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too large to be safe. {error}") from None

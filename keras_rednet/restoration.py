@@ -59,7 +59,8 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
         model: a RED-Net with 1 or 3 channels, for instance `RED30(task="denoise")`, or a TFLite file of one, by
             `load_tflite`.
         image: uint8 (0-255), uint16 (0-65535) or float ([0, 1]) array [h, w] or [h, w, 1|3|4], or a PIL image.
-            A fourth channel is alpha and stays untouched.
+            A fourth channel is alpha and stays untouched. (Of gray PNG files of 2 or 4 bits Pillow tells a transparent
+            colour wrongly, which `rednet` mends.)
         color: how a one-channel model restores a colour image: "channels", each of R, G and B; "luminance", the Y of
             BT.601 only; "ycbcr", each of Y, Cb and Cr, which is best for JPEG, as it codes these.
         tile: side of the squares that are restored at a time, in pixels, without their surroundings; "auto" fits
@@ -121,6 +122,7 @@ def upscale(model, image, size=None, *, scale=None, tile="auto", orientations=1)
         raise ValueError(f"Give either `size` or `scale`. Received: size={size!r}, scale={scale!r}.")
     size = scaled(pixels.shape[:2], scale) if size is None else size
     _check_size(size, pixels.shape[:2])
+    size = tuple(map(int, size))  # NumPy's would overflow
     enlarged = _upscaled(network, pixels, size, tile, orientations)
     return _pil(enlarged, image) if from_pil else enlarged.reshape(*size, *image.shape[2:])
 
@@ -129,7 +131,7 @@ def scaled(size, scale):
     """Returns the (height, width) that an image of this size has when it is enlarged `scale` times."""
     if not (isinstance(scale, int | float | np.number) and 1 <= scale < float("inf")):
         raise ValueError(f"`scale` must be a number of at least 1. Received: scale={scale!r}.")
-    return tuple(round(scale * side) for side in size)
+    return tuple(round(float(scale) * side) for side in size)
 
 
 def _restored(network, pixels, color, tile, orientations):
@@ -254,7 +256,7 @@ def _grid(network, padded, tile):
         return _cheapest_grid(network, padded)
     if not isinstance(tile, int | np.integer) or isinstance(tile, bool) or tile < 1:
         raise ValueError(f"`tile` must be 'auto', None or a positive number of pixels. Received: tile={tile!r}.")
-    common = math.lcm(network.size_multiple, network.window_multiple)
+    tile, common = int(tile), math.lcm(network.size_multiple, network.window_multiple)
     side = -(-(tile + 2 * network.halo) // common) * common - 2 * network.halo if network.window_multiple > 1 else tile
     return [max(1, -(-(size - 2 * network.halo) // side)) for size in padded]
 

@@ -60,8 +60,10 @@ def export_saved_model(model, directory, *, color="channels", most_pixels=None, 
         raise FileExistsError(f"{directory} is there already: choose a new version or delete it first.")
     if color not in colors.PLANES:
         raise ValueError(f"`color` must be one of {colors.PLANES}. Received: color={color!r}.")
-    if most_pixels is not None and most_pixels < 1:
-        raise ValueError(f"`most_pixels` must be at least 1, or None. Received: most_pixels={most_pixels!r}.")
+    if most_pixels is not None and not (isinstance(most_pixels, int | np.integer) and most_pixels >= 1):
+        raise ValueError(f"`most_pixels` must be an integer of at least 1, or None. Received: {most_pixels!r}.")
+    most_pixels = most_pixels and int(most_pixels)  # JSON takes no NumPy numbers
+    json.dumps(metadata)  # or it would fail after the work
     require_tensorflow()
     module = Servable(model, color, most_pixels)
     directory.parent.mkdir(parents=True, exist_ok=True)

@@ -95,6 +95,8 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
             f"`color` in the metadata of a network of {model.input_shape[-1]} channels must be one of {fitting}. "
             f"Received: {color!r}."
         )
+    size = None if size is None else tuple(map(int, size))  # JSON takes no NumPy numbers
+    json.dumps(metadata)  # or it would fail after the work
     samples = _samples(calibration, model.input_shape[-1], multiple) if quantize == "int8" else None
     content = _converted(model, quantize, samples, size)
     described = {**_description(model, quantize, size), **(metadata or {})}
@@ -102,9 +104,9 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
         described["luminance"] = "Y of ITU-R BT.601, studio range: black is 16/255 and white 235/255"
     content = _with_metadata(content, described)
     described["sha256"] = hashlib.sha256(content).hexdigest()
-    path.with_suffix(".json").unlink(missing_ok=True)  # or a process that is killed here leaves it beside another file
     with written_whole(path) as file:
         file.write_bytes(content)
+        path.with_suffix(".json").unlink(missing_ok=True)  # or a process that is killed leaves it beside another file
     with written_whole(path.with_suffix(".json")) as file:
         file.write_text(json.dumps(described, indent=1) + "\n")
     return described

@@ -10,17 +10,25 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import time
+import uuid
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 PRETRAINED = Path(__file__).parent / "pretrained"
 WEIGHTLESS = ("InputLayer", "Add", "ReLU", "PadToMultiple", "CropLike")
-PART = ".part-"  # how the name of an unfinished file begins
+PART = ".part-"  # how the name of an unfinished file begins: then process, machine and a checksum, see `part_of`
+PARTS = re.compile(re.escape(PART) + r"(\d+)-([0-9a-f]+)-[0-9a-f]+(\..*)?")
 LONG_AGO = 24 * 3600  # seconds; no file takes so long to write
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # another one at each start of a Linux machine
 RECORD_KEYS = ("recipe", "commit", "training_images", "validation_images", "patches", "validation_psnr")
@@ -175,6 +183,23 @@ def written_whole(path):
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def locked(path, *, wait):
+    """A context in which one process at a time is, by a lock on the file `path`, which stays.
+
+    Without `wait` it raises BlockingIOError where another is in it. Where locks are not known, many may be.
+    """
+    with Path(path).open("w") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise
+            except OSError:  # a file system that knows none
+                pass
+        yield
+
+
 def part_of(path):
     """Returns where to make what will be the file or folder `path`, beside it; killed processes' ones are removed."""
     _remove_parts(path.parent)
@@ -184,27 +209,28 @@ def part_of(path):
 
 def is_stray(path):
     """Tells whether a file is one that `written_whole` has not finished, or in which macOS keeps what another has."""
-    return path.name.startswith((PART, "._"))
+    return path.name.startswith("._") or bool(PARTS.fullmatch(path.name))
 
 
 @functools.cache
 def _machine():
     """Returns what stands in the names of unfinished files for a machine, or a container, that counts its processes."""
     processes = os.readlink("/proc/self/ns/pid") if os.path.lexists("/proc/self/ns/pid") else ""
-    started = BOOT.read_text() if BOOT.exists() else ""  # many machines have one name
+    started = BOOT.read_text() if BOOT.exists() else uuid.getnode()  # many machines have one name
     return f"{zlib.crc32(f'{platform.node()} {processes} {started}'.encode()):08x}"
 
 
 @functools.cache  # a folder may hold millions of files
 def _remove_parts(folder):
     for part in folder.glob(f"{PART}*-*-*"):
-        _, process, machine, *_ = part.name.split("-")
-        ended = machine == _machine() and not _is_running(process)
+        ours = PARTS.fullmatch(part.name)
         with contextlib.suppress(OSError):  # another process may do the same, or it is another user's
-            if ended and part.is_dir():
-                shutil.rmtree(part)
-            elif ended or time.time() - part.stat().st_mtime > LONG_AGO:
-                part.unlink()
+            if ours and (_has_ended(*ours.groups()[:2]) or time.time() - part.stat().st_mtime > LONG_AGO):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def _has_ended(process, machine):
+    return machine == _machine() and not _is_running(process)
 
 
 def _is_running(process):

@@ -21,15 +21,10 @@ import threading
 import time
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None
-
 import keras
 
 from keras_rednet import cli, photos
-from keras_rednet.weights import written_whole
+from keras_rednet.weights import locked, written_whole
 
 DEAD_LETTERS = "dead_letters.csv"
 BATCH = 8  # pictures at a time for a process, at most; alone when they are tried for the last time
@@ -432,24 +427,15 @@ def _workers(nodes, threads, gpus, memory):
     """Returns how many processes the processors, GPUs and memory of machines are enough for."""
     wanted = {"CPU": threads, "GPU": gpus, "memory": memory}
     wanted = {name: least for name, least in wanted.items() if least}
-    return sum(int(min(node["Resources"].get(name, 0) // least for name, least in wanted.items())) for node in nodes)
-
-
-@contextlib.contextmanager
-def _locked(folder):
-    """A context in which no other command writes dead letters to a folder."""
-    if fcntl is None:
-        yield
-        return
-    with (folder / f".{DEAD_LETTERS}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return sum(
+        int(min(node["Resources"].get(name, 0) / least + 1e-6 for name, least in wanted.items())) for node in nodes
+    )
 
 
 def _reconcile(jobs, dead, output, seconds):
     how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}  # names may be in no encoding
     rows = [(str(source), dead[str(target)]) for source, target in jobs if str(target) in dead]
-    with _locked(output):
+    with locked(output / f".{DEAD_LETTERS}.lock", wait=True):  # other commands write there, too
         others = _dead_letters_of_other_commands(output, {str(source) for source, _ in jobs})
         with written_whole(output / DEAD_LETTERS) as path, path.open("w", **how) as file:
             writer = csv.writer(file)
@@ -470,8 +456,9 @@ def _dead_letters_of_other_commands(output, sources):
     if not (output / DEAD_LETTERS).is_file():
         return []
     escaped = {source.encode(errors="backslashreplace").decode() for source in sources}
-    with (output / DEAD_LETTERS).open(newline="", encoding="utf-8") as file:
-        others = [(row["picture"], row["reason"]) for row in csv.DictReader(file) if row["picture"] not in escaped]
+    with (output / DEAD_LETTERS).open(newline="", encoding="utf-8-sig", errors="backslashreplace") as file:
+        rows = [row[:2] for row in csv.reader(file) if len(row) >= 2]  # as a spreadsheet may have saved it
+    others = [(picture, reason) for picture, reason in rows if picture not in escaped | {"picture"}]
     return [(picture, reason) for picture, reason in others if "\\" in picture or not _is_gone(picture)]
 
 

@@ -95,7 +95,7 @@ def train(recipe, training, validation, out):
         keras.Model: float32, with the averaged weights of the last epoch.
 
     Raises:
-        ValueError: `out` holds another recipe's run.
+        ValueError: `out` holds another recipe's run, or one that another process is training, or whose backup is lost.
         ImportError: TensorBoard is not installed.
     """
     dataset.keep_tensorflow_off_gpus()
@@ -112,12 +112,20 @@ def train(recipe, training, validation, out):
     out = Path(out)
     description = describe(recipe, training, validation)
     _check_same_everywhere(description)
+    first = distribute.shard()[0] == 0  # the only process that writes, or needs what was written
+    with contextlib.ExitStack() as stack:
+        if first:
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_alone(out))
+        return _train(recipe, training, validation, out, description)
+
+
+def _train(recipe, training, validation, out, description):
     process, processes = distribute.shard()
-    first = process == 0  # the only one that writes, or needs what was written
-    if first:
-        out.mkdir(parents=True, exist_ok=True)
+    first = process == 0
     backup = Backup(out / "backup", first)
     if first:
+        _check_backup(out, backup.epoch)
         description = _described(out / "recipe.json", description, recipe, begun=backup.epoch > 0)
     (seed,) = distribute.from_first([np.int32(description.get("patch_seed", 0))])
     if backup.epoch:  # its weights are in the backup
@@ -154,6 +162,27 @@ def train(recipe, training, validation, out):
             raise ValueError(f"Training stopped: {error.message}") from error
         report.average_weights()
     return averaged
+
+
+@contextlib.contextmanager
+def _alone(out):
+    """A context in which no other process trains in the folder `out`: they would replace each other's results."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(weights.locked(out / ".lock", wait=False))
+        except BlockingIOError:
+            raise ValueError(f"Another process is training in {out}: wait for it, or choose another --out.") from None
+        yield
+
+
+def _check_backup(out, epoch):
+    """Raises ValueError where a run went further than its backup: to repeat so much would replace its weights."""
+    reached = max((int(row["epoch"]) for row in csv_table.read(out / "history.csv")), default=0)
+    if reached > epoch + 1:  # an interruption repeats one at most
+        raise ValueError(
+            f"{out} holds a run of {reached} epochs, and the backup of {epoch or 'none'}: it would be trained anew "
+            "from there. Choose another --out, or bring back its backup/."
+        )
 
 
 def _patch_seed(recipe):
@@ -483,7 +512,10 @@ def _commit():
     if not (root / ".git").exists():
         return "unknown"
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError:  # there is no git
+        return "unknown"
     return done.stdout.strip() if done.returncode == 0 else "unknown"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from keras_rednet import weights
 from keras_rednet.photos import Work
 from recipes import batch
 
@@ -196,7 +197,7 @@ def test_an_interrupt_keeps_what_is_known(photos, tmp_path, monkeypatch, capsys)
 def test_two_commands_write_dead_letters_one_after_the_other(tmp_path):
     jobs = [(tmp_path / "in" / "a.png", tmp_path / "a.png")]
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        with batch._locked(tmp_path):
+        with weights.locked(tmp_path / f".{batch.DEAD_LETTERS}.lock", wait=True):
             other = pool.submit(batch._reconcile, jobs, {str(jobs[0][1]): "damaged"}, tmp_path, 1.0)
             with pytest.raises(concurrent.futures.TimeoutError):
                 other.result(timeout=0.3)
@@ -240,12 +241,19 @@ def test_a_picture_beside_its_folder_counts_once(photos, tmp_path):
 
 def test_a_full_disk_ends_before_the_work_and_is_not_tried_again(photos, tmp_path, monkeypatch):
     monkeypatch.setattr("keras_rednet.photos.restore", lambda *arguments, **options: pytest.fail("has restored"))
-    monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=4096))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=4096, total=2**40))
     error, again = batch.attempt(Work("denoise"), photos / "photo0.png", tmp_path / "out.png")
     assert "No space left on device" in error
     assert str(tmp_path) in error
     assert not again
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_does_not_tell_its_size_is_not_full(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_rednet.photos.restore", lambda model, image, **options: image)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=0, total=0))
+    assert batch.attempt(Work("denoise"), photos / "photo0.png", tmp_path / "out.png") == ("", False)
+    assert (tmp_path / "out.png").exists()
 
 
 def test_names_in_no_encoding_are_dead_letters_too(tmp_path):
@@ -264,6 +272,9 @@ def test_dead_letters_of_another_manifest_stay(tmp_path):
         batch._reconcile(jobs, {str(tmp_path / "out" / name): "damaged" for name in dead}, tmp_path / "out", 1.0)
     rows = (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines()
     assert rows == ["picture,reason", f"{tmp_path}/b.png,damaged", rf"{tmp_path}/caf\udce9.png,damaged"]
+    (tmp_path / "out" / batch.DEAD_LETTERS).write_text("\n".join(rows), encoding="utf-8-sig")  # as spreadsheets do
+    batch._reconcile(two, {str(tmp_path / "out" / "b.png"): "damaged"}, tmp_path / "out", 1.0)
+    assert (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines() == rows
     (tmp_path / "b.png").unlink()  # and nobody misses it
     batch._reconcile(one, {}, tmp_path / "out", 1.0)
     assert (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines() == ["picture,reason"]
@@ -279,6 +290,7 @@ def test_there_are_as_many_processes_as_processors_and_memory_allow():
         batch._workers([large, small], 1, 0, batch.MEMORY) == 16 + 6
     )  # not what the sum of their memory is enough for
     assert batch._workers([large], 1, 0.5, batch.MEMORY) == 4
+    assert batch._workers([large], 1, 0.2, batch.MEMORY) == 10
     assert batch._workers([{"Resources": {"CPU": 2.0}}], 2, 0, 0) == 1
 
 

@@ -6,7 +6,9 @@ import pty
 import shutil
 import subprocess
 import sys
+import unicodedata
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -305,6 +307,27 @@ def test_names_that_differ_in_their_case_only(denoise, photos, tmp_path, monkeyp
         assert denoise(*command, option) == 2
         assert "on a disk that ignores case: rename one" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+
+
+def test_names_that_differ_in_how_accents_are_written(denoise, photos, tmp_path, monkeypatch, capsys):
+    (tmp_path / "in").mkdir()
+    for form in ("NFC", "NFD"):
+        shutil.copy(
+            photos / "photo0.png",
+            tmp_path / "in" / unicodedata.normalize(form, "caf\N{LATIN SMALL LETTER E WITH ACUTE}.png"),
+        )
+    assert denoise(tmp_path / "in", "-o", tmp_path / "out") == 0
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    find = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: find(unicodedata.normalize("NFC", str(path))))  # as macOS does
+    assert denoise(tmp_path / "in", "-o", tmp_path / "other") == 2
+    assert "on a disk that ignores how accents are written: rename one" in capsys.readouterr().err
+
+
+def test_a_picture_that_is_named_twice_is_restored_once(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(photos)
+    both = [Path("photo0.png"), photos / "photo0.png"]
+    assert photo_module.jobs(both, str(tmp_path)) == [(both[0], tmp_path / "photo0.png")]
 
 
 def test_what_macos_keeps_beside_a_picture_is_none(denoise, photos, tmp_path):
@@ -914,6 +937,17 @@ def test_resume_in_place_is_refused(denoise, photos, tmp_path, capsys):
     (tmp_path / "link.png").symlink_to("a.png")
     assert denoise(tmp_path / "link.png", "-o", tmp_path / "a.png", "--resume") == 2
     assert capsys.readouterr().err.count("a.png is itself among the pictures to restore: choose another --output") == 2
+
+
+def test_a_picture_is_not_replaced_before_it_is_read(denoise, photos, tmp_path, capsys):
+    for name in ("a/c/1.png", "b/c/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copy(photos / "photo0.png", tmp_path / name)
+    assert denoise(tmp_path / "a", tmp_path / "b" / "c", "-o", tmp_path / "b", "--overwrite") == 2
+    assert "b/c/1.png is itself among the pictures to restore" in capsys.readouterr().err
+    before = (tmp_path / "a" / "c" / "1.png").read_bytes()
+    assert denoise(tmp_path / "a", "-o", tmp_path / "a", "--overwrite") == 0  # in place, as it was asked for
+    assert (tmp_path / "a" / "c" / "1.png").read_bytes() != before
 
 
 def test_a_target_whose_name_is_too_long_does_not_end_a_resumed_command(denoise, photos, tmp_path, capsys):

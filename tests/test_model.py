@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -171,6 +172,18 @@ def test_pixels_beyond_the_receptive_radius_have_no_influence(variant):
     rows = np.flatnonzero(np.abs(_run(model, changed) - _run(model, image)).max(axis=(0, 2, 3)))
     reach = max(side // 2 - rows.min(), rows.max() - side // 2)
     assert radius // 2 < reach <= radius
+
+
+def test_numpys_whole_numbers_are_numbers():
+    options = {
+        "filters": np.int64(4),
+        "kernel_size": np.int32(3),
+        "downsample_at": np.int64(1),
+        "channels": np.uint8(3),
+    }
+    model = REDNet(np.int64(10), **options)
+    assert model.get_config() == REDNet(10, filters=4, downsample_at=1, channels=3).get_config()
+    assert json.loads(model.to_json())
 
 
 @pytest.mark.parametrize(

@@ -359,6 +359,16 @@ def test_exif_that_is_too_long_for_a_jpeg_loses_its_longest_value(tmp_path, tag)
         assert (tag in settings) == kept
 
 
+def test_exif_of_many_short_values_is_shortened_for_a_jpeg():
+    fields = [(tag, 4, 1, struct.pack("<I", tag)) for tag in range(0xA500, 0xA500 + 4095)]
+    main = [(0x8769, 4, 1, struct.pack("<I", 60)), (0x8825, 4, 1, struct.pack("<I", 49_206))]
+    block = structure("<", [(8, main), (60, fields), (49_206, fields)])
+    many = read_exif(SimpleNamespace(format="PNG", info={"exif": block}), None)
+    assert len(many) > 90_000
+    assert 60_000 < len(shortened(many, 65_533)) <= 65_533
+    assert len(shortened(many, 20)) <= 20
+
+
 def test_a_makers_note_moves_before_it_is_left_out():
     camera = [(0x9286, 7, 1500, struct.pack("<I", 300)), (0x927C, 7, 61_000, struct.pack("<I", 1800))]
     camera.append((0xEA1C, 7, 2060, struct.pack("<I", 62_800)))
@@ -649,6 +659,13 @@ def test_reads_no_format_that_it_cannot_keep(tmp_path, suffix):
         read_picture(picture)
     with pytest.raises(OSError, match="cannot identify"):
         read_image(picture)
+
+
+@pytest.mark.parametrize("start", [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"])
+def test_a_tiff_that_pillow_does_not_know_is_called_one(tmp_path, start):
+    (tmp_path / "a.tif").write_bytes(start + bytes(100))
+    with pytest.raises(ValueError, match=r"a.tif: a TIFF of a kind that is not read, .*; save it as 16-bit PNG"):
+        read_picture(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("tags", [[(254, "I", 1, 1, True)], [(0xC612, "B", 4, (1, 4, 0, 0), True)]])

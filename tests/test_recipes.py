@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import warnings
 
 import keras
@@ -295,6 +296,31 @@ def begin(photos, tmp_path, only_begun):
     return main
 
 
+def test_a_run_in_whose_folder_another_trains_is_refused(photos, tmp_path):
+    words = "Another process is training in .*: wait for it, or choose another --out"
+    with weights.locked(tmp_path / ".lock", wait=False), pytest.raises(ValueError, match=words):
+        train.train(smoke(), *train.split([photos]), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_run_whose_backup_is_lost_is_not_trained_anew(photos, tmp_path):
+    recipe = dataclasses.replace(smoke(), filters=2)
+    train.train(recipe, *train.split([photos]), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.*") if path.is_file()}
+    shutil.rmtree(tmp_path / "backup")
+    with pytest.raises(ValueError, match="holds a run of 2 epochs, and the backup of none: it would be trained anew"):
+        train.train(recipe, *train.split([photos]), tmp_path)
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_trains_where_there_is_no_git(monkeypatch):
+    def missing(*arguments, **options):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr("subprocess.run", missing)
+    assert train._commit() == "unknown"
+
+
 @pytest.mark.parametrize("slow", [True, False])
 def test_trains_in_the_precision_that_suits_the_processor(begin, tmp_path, monkeypatch, slow):
     monkeypatch.setattr(train, "emulates_bfloat16", lambda: slow)
@@ -374,7 +400,8 @@ def test_a_run_resumes_when_a_newer_version_of_its_start_has_been_shipped(photos
     assert epochs_of(tmp_path) == 2
     start = json.loads((tmp_path / "recipe.json").read_text())["recipe"]["start_from"]
     assert re.fullmatch(name + r"-v\d", start)
-    (tmp_path / "backup" / "2.npz").unlink()  # now it would begin with the new one
+    for lost in ("backup/2.npz", "history.csv"):  # now it would begin with the new one
+        (tmp_path / lost).unlink()
     with pytest.raises(ValueError, match="holds a run with another recipe: .* Received: {'start_from': .*-v99'}"):
         train.train(recipe, *train.split([photos]), tmp_path)
 

@@ -353,7 +353,19 @@ def test_bad_sizes(gray_model, size, message):
         upscale(gray_model, noise(20, 30), size)
 
 
-@pytest.mark.parametrize(("scale", "size"), [(1, (20, 31)), (1.5, (30, 46)), (np.int64(3), (60, 93))])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint32])
+def test_numpys_numbers_do_not_overflow(gray_model, kind):
+    image = noise(100, 120)
+    for size in ((kind(200), kind(240)), np.array([200, 240], kind)) if kind != np.uint8 else ():
+        np.testing.assert_array_equal(
+            upscale(gray_model, image, size, tile=kind(90)), upscale(gray_model, image, (200, 240), tile=90)
+        )
+    np.testing.assert_array_equal(restore(gray_model, image, tile=kind(50)), restore(gray_model, image, tile=50))
+
+
+@pytest.mark.parametrize(
+    ("scale", "size"), [(1, (20, 31)), (1.5, (30, 46)), (np.int64(3), (60, 93)), (np.uint8(9), (180, 279))]
+)
 def test_a_scale_stands_for_a_size(gray_model, scale, size):
     image = noise(20, 31)
     np.testing.assert_array_equal(upscale(gray_model, image, scale=scale), upscale(gray_model, image, size))

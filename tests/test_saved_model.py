@@ -225,7 +225,7 @@ def test_warm_up_requests(exported):
 
 @pytest.mark.parametrize("most_pixels", [1, 600])
 def test_warm_up_requests_of_a_server_that_takes_small_pictures_only(most_pixels, tmp_path):
-    export_saved_model(network(), tmp_path / "1", most_pixels=most_pixels)
+    export_saved_model(network(), tmp_path / "1", most_pixels=np.int64(most_pixels))
     assert len(_warm_up(tmp_path / "1")) == 3
 
 
@@ -246,7 +246,9 @@ def _warm_up(directory):
     ("directory", "options", "error", "words"),
     [
         ("new", {}, ValueError, "must end in the version, a whole number.*Received: directory=.*new"),
-        ("1", {"most_pixels": 0}, ValueError, "`most_pixels` must be at least 1, or None. Received: most_pixels=0"),
+        ("1", {"most_pixels": 0}, ValueError, "`most_pixels` must be an integer of at least 1, or None. Received: 0"),
+        ("1", {"most_pixels": 1.5}, ValueError, "`most_pixels` must be an integer .* Received: 1.5"),
+        ("1", {"metadata": {"level": np.int64(1)}}, TypeError, "not JSON serializable"),
         ("1", {"color": "rgb"}, ValueError, "`color` must be one of .* Received: color='rgb'"),
         ("0", {}, FileExistsError, "is there already: choose a new version"),
     ],

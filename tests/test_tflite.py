@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -256,6 +257,30 @@ def test_bad_arguments_write_nothing(path, options, words, tmp_path):
     with pytest.raises(ValueError, match=words):
         export_tflite(network(4, **FAST), tmp_path / path, **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_cannot_be_replaced_keeps_its_metadata(tmp_path, monkeypatch):
+    path = tmp_path / "model.tflite"
+    export_tflite(network(**FAST), path)
+    before = [file.read_bytes() for file in (path, path.with_suffix(".json"))]
+    write = Path.write_bytes
+
+    def full(file, content):
+        write(file, content[:100])
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        export_tflite(network(**FAST), path, quantize="float16")
+    assert [file.read_bytes() for file in (path, path.with_suffix(".json"))] == before
+
+
+def test_numpys_sizes_are_sizes(tmp_path):
+    described = export_tflite(network(**FAST), tmp_path / "model.tflite", size=np.array([32, 48]))
+    assert list(described["size"]) == [32, 48]
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        export_tflite(network(**FAST), tmp_path / "other.tflite", metadata={"level": np.int64(10)})
+    assert not (tmp_path / "other.tflite").exists()
 
 
 def test_a_graph_that_is_not_accelerated_is_refused(tmp_path, monkeypatch):

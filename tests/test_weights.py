@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -185,10 +186,10 @@ def test_refuses_other_files(tmp_path):
 def test_what_a_killed_process_left_is_removed(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    left = [tmp_path / f".part-{ended.pid}-{weights._machine()}-{name}" for name in ("a[1].png", "b.png")]
-    running = tmp_path / f".part-{os.getppid()}-{weights._machine()}-a[1].png"
-    elsewhere = tmp_path / f".part-{ended.pid}-{'0' * 8}-a[1].png"  # on another machine, who knows whether it runs
-    for path in (*left, running, elsewhere, tmp_path / f".part-x-{weights._machine()}-a[1].png"):
+    left = [tmp_path / f".part-{ended.pid}-{weights._machine()}-{name}" for name in ("a1.png", "b2.png")]
+    running = tmp_path / f".part-{os.getppid()}-{weights._machine()}-a1.png"
+    elsewhere = tmp_path / f".part-{ended.pid}-{'0' * 8}-a1.png"  # on another machine, who knows whether it runs
+    for path in (*left, running, elsewhere, tmp_path / f".part-x-{weights._machine()}-a1.png"):
         path.write_bytes(b"half")
     (folder := tmp_path / f".part-{ended.pid}-{weights._machine()}-1").mkdir()  # of a SavedModel
     (folder / "saved_model.pb").write_bytes(b"half")
@@ -204,11 +205,16 @@ def test_what_other_machines_left_is_removed_after_a_day(tmp_path):
     parts = [tmp_path / f".part-{name}-0000-{name}.png" for name in ("1", "2")]
     for part in parts:
         part.touch()
+    (folder := tmp_path / ".part-3-0000-3").mkdir()
+    (folder / "saved_model.pb").touch()
+    theirs = tmp_path / ".part-two-of-my-novel.txt"
+    theirs.touch()
     yesterday = time.time() - 25 * 3600
-    os.utime(parts[1], (yesterday, yesterday))
+    for path in (parts[1], folder, theirs):
+        os.utime(path, (yesterday, yesterday))
     with weights.written_whole(tmp_path / "a.png") as path:
         path.touch()
-    assert sorted(tmp_path.iterdir()) == [parts[0], tmp_path / "a.png"]
+    assert sorted(tmp_path.iterdir()) == [parts[0], theirs, tmp_path / "a.png"]
 
 
 def test_what_may_not_be_removed_is_left(tmp_path, monkeypatch):
@@ -234,6 +240,29 @@ def test_containers_of_a_machine_and_machines_of_one_name_are_told_apart(tmp_pat
         (tmp_path / "boot").write_text(boot)
         names.add(weights._machine.__wrapped__())
     assert len(names) == 3 or not os.path.lexists("/proc/self/ns/pid")
+    (tmp_path / "boot").unlink()  # as on macOS
+    numbers = iter((1, 2))
+    monkeypatch.setattr("uuid.getnode", lambda: next(numbers))
+    assert weights._machine.__wrapped__() != weights._machine.__wrapped__()
+
+
+def test_a_lock_keeps_others_out_where_there_are_locks(tmp_path, monkeypatch):
+    with weights.locked(tmp_path / "lock", wait=False):
+        with pytest.raises(BlockingIOError), weights.locked(tmp_path / "lock", wait=False):
+            pass
+        monkeypatch.setattr(weights, "fcntl", None)
+        with weights.locked(tmp_path / "lock", wait=False):
+            pass
+        monkeypatch.undo()
+    with weights.locked(tmp_path / "lock", wait=False):
+        pass
+
+    def unsupported(*arguments):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(weights.fcntl, "flock", unsupported)
+    with weights.locked(tmp_path / "lock", wait=True):
+        pass
 
 
 def test_a_name_may_be_as_long_as_names_can_be(tmp_path):

@@ -121,7 +121,8 @@ def check_pair(name, pair, low, high, what, *, integers=False):
     if not (numbers and low <= pair[0] <= pair[1] <= high and pair[1] < float("inf")):
         limit = f" <= {high:g}" if high < float("inf") else ""
         raise ValueError(
-            f"`{name}` must be a pair {low:g} <= low <= high{limit} of {what}, equal ones for a fixed strength. "
+            f"`{name}` must be a pair {low:g} <= low <= high{limit} of {what}, a tuple of Python's own numbers, equal "
+            "ones for a fixed strength. "
             f"Received: {name}={pair!r}."
         )
 
