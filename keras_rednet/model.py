@@ -46,7 +46,8 @@ def RED30(task="denoise", *, level="blind", channels=None, filters=64, downsampl
         channels: 1 (gray or luminance) or 3 (RGB). None takes the task's own: 1 for denoise, super_resolution and
             deblock, 3 for deblur and inpaint.
         filters: feature maps of every inner layer: 64 in the paper's tables, 128 in the authors' released network.
-        downsample_at: convolutions with stride 2; `(1,)` is the fast variant of Sec. 4.5, about four times as fast.
+        downsample_at: convolutions with stride 2; `(1,)` is the fast variant of Sec. 4.5, about four times as fast, and
+            the only one that is shipped for other tasks than denoise.
         weights: "pretrained", None for a fresh network, or the path of a `.npz` that `weights.save` wrote or of a
             `.weights.h5` or `.keras` of the same network.
 

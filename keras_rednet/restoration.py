@@ -56,8 +56,8 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
     a PIL image says of itself (`info`) its dpi, EXIF and, where it still fits, its colour profile are kept.
 
     Args:
-        model: a RED-Net with 1 or 3 channels, for instance `RED30(task="denoise")`, or a TFLite file of one, by
-            `load_tflite`.
+        model: a RED-Net with 1 or 3 channels, for instance `RED30("denoise", channels=3, downsample_at=(1,))`, or a
+            TFLite file of one, by `load_tflite`.
         image: uint8 (0-255), uint16 (0-65535) or float ([0, 1]) array [h, w] or [h, w, 1|3|4], or a PIL image.
             A fourth channel is alpha and stays untouched. (Of gray PNG files of 2 or 4 bits Pillow tells a transparent
             colour wrongly, which `rednet` mends.)

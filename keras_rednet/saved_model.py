@@ -36,7 +36,8 @@ def export_saved_model(model, directory, *, color="channels", most_pixels=None, 
     """Writes a RED-Net as a SavedModel with its serving signatures and a warm-up request for each.
 
     Args:
-        model: a RED-Net, for instance `RED30(task="denoise")`, with 1 or 3 channels.
+        model: a RED-Net of 1 or 3 channels, for instance `RED20("denoise", level="jpeg", channels=3,
+            downsample_at=(1,))`.
         directory: a new folder; its name is the version, a whole number, as TF Serving wants: "models/denoise/1".
         color: how a one-channel network restores the colour images of `restore_image_bytes`: "channels", each of R, G
             and B; "luminance", the Y of BT.601 only (super-resolution); or "ycbcr", each of Y, Cb and Cr (deblocking).

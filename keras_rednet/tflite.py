@@ -51,7 +51,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
     """Writes a RED-Net as a TFLite file, and its metadata beside it as JSON.
 
     Args:
-        model: a RED-Net, for instance `RED30(task="denoise")`.
+        model: a RED-Net, for instance `RED20("denoise", level="jpeg", channels=3, downsample_at=(1,))`.
         path: ends in `.tflite`; it and the `.json` of this name are replaced if they are there.
         quantize: None (float32), "float16" (half the size), "dynamic" (8-bit weights, float32 images) or "int8"
             (8-bit arithmetic; with `size=None` the images are uint8, plain pixels).

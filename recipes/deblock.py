@@ -11,11 +11,18 @@ The networks for one quality went on from the blind one:
 A patch takes as long as a denoiser's (recipes/denoise.py). The shipped blind network is that of the 24th epoch, 52,032
 patches, with 28.66 and 30.91 dB of validation PSNR at quality 10 and 20; those for one saw 6,504 more and have 28.71
 and 30.97. recipes/results/deblock.csv holds what they reach on test images.
+
+Of colour the gray network restores Y, Cb and Cr, each by itself and unaware of the others. A network for colour, for
+any quality that photographs are stored with, is not shipped yet:
+
+    python -m recipes.train red30-fast-deblock-blind-color --start-from red30-fast-denoise-jpeg-color \
+        --data bsds500/train t91 --out runs/deblock-color
 """
 
 import dataclasses
 
 from keras_rednet.corruptions import JpegCompression
+from keras_rednet.metrics import negative_psnr
 from recipes.recipe import Recipe, ladder
 
 QUALITIES = {quality: JpegCompression((quality, quality)) for quality in (10, 20)}
@@ -34,4 +41,14 @@ FIXED = [
     dataclasses.replace(BLIND, level=quality, corruption=jpeg, validation={f"quality {quality}": jpeg})
     for quality, jpeg in QUALITIES.items()
 ]
-RECIPES = {name: recipe for base in (BLIND, *FIXED) for name, recipe in ladder(base).items()}
+# The loss counts decibels, as where noise is removed: under absolute error low qualities would drown high ones.
+BLIND_COLOR = dataclasses.replace(
+    BLIND,
+    channels=3,
+    color="rgb",
+    corruption=JpegCompression((5, 95), random_grid=True),
+    validation={f"quality {quality}": JpegCompression((quality, quality)) for quality in (10, 20, 40, 80)},
+    loss=negative_psnr,
+    epochs=16,
+)
+RECIPES = {name: recipe for base in (BLIND, BLIND_COLOR, *FIXED) for name, recipe in ladder(base).items()}
