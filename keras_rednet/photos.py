@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import errno
 import functools
+import itertools
 import logging
 import os
 import shutil
@@ -34,9 +35,10 @@ DIRECTED = {("deblur", "motion"): "Motion blur", ("inpaint", "text"): "Text"}
 # Suffixes of pictures, and of cameras' raw files, that are not read: what a folder holds of them is told.
 UNREAD = {".avif", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".psd"}
 UNREAD |= {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2"}
-# What a disk may ignore in names: what makes them one in all else, and what changes it in a name.
-ALIKE = {"case": lambda name: unicodedata.normalize("NFC", name), "how accents are written": str.casefold}
-PROBES = {"case": str.upper, "how accents are written": lambda name: unicodedata.normalize("NFD", name)}
+# What a disk may ignore in names: what makes all else alike, and a letter with what changes it in that.
+CASE, ACCENTS = "case", "how accents are written"
+ALIKE = {CASE: lambda name: unicodedata.normalize("NFC", name), ACCENTS: str.casefold}
+PROBES = {CASE: ("a", str.upper), ACCENTS: ("\xe9", lambda name: unicodedata.normalize("NFD", name))}
 NEEDED = ("task", "level", "depth", "channels", "filters", "downsample_at")  # to build the network of a record
 COLORS = {
     "super_resolution": "luminance",
@@ -289,15 +291,15 @@ def jobs(photos, output):
 
 
 def refuse_doubles(jobs):
-    """Raises ValueError where two sources would become one target, or one file on a disk that ignores case."""
+    """Raises ValueError where two sources would become one target, or one file on a disk that takes names for alike."""
     sources, alike = {}, {}
     for source, target in jobs:
         if target in sources:
             raise ValueError(f"{sources[target]} and {source} would both become {target}: restore them separately.")
         sources[target] = source
         alike.setdefault(unicodedata.normalize("NFC", str(target)).casefold(), []).append(target)
-    for one, other, *_ in (targets for targets in alike.values() if len(targets) > 1):
-        kinds = [kind for kind, change in ALIKE.items() if change(str(one)) != change(str(other))]
+    for one, other in itertools.chain.from_iterable(itertools.combinations(names, 2) for names in alike.values()):
+        kinds = [kind for kind, change in ALIKE.items() if change(str(one)) != change(str(other))] or [ACCENTS]
         if all(_ignores(one.parent, kind) for kind in kinds):
             raise ValueError(
                 f"{sources[one]} and {sources[other]} would both become {one} on a disk that ignores "
@@ -329,10 +331,9 @@ def _ignores(folder, kind):
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     try:
-        with tempfile.NamedTemporaryFile(
-            prefix=weights.PART, suffix="-\N{LATIN SMALL LETTER E WITH ACUTE}", dir=folder
-        ) as file:
-            return os.path.exists(os.path.join(folder, PROBES[kind](os.path.basename(file.name))))
+        letter, change = PROBES[kind]
+        with tempfile.NamedTemporaryFile(prefix=weights.PART, suffix=f"-{letter}", dir=folder) as file:
+            return os.path.exists(os.path.join(folder, change(os.path.basename(file.name))))
     except (OSError, UnicodeError):  # it may not be written to, which is told later
         return False
 

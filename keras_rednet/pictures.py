@@ -131,7 +131,7 @@ def read_picture(path):
     except UnidentifiedImageError:
         with Path(path).open("rb") as raw:
             if raw.read(4) in TIFF_STARTS:
-                words = "a TIFF of a kind that is not read, as of 32-bit colour; save it as 16-bit PNG"
+                words = "a TIFF that is damaged, or of a kind that is not read, as 32-bit colour; save it as 16-bit PNG"
                 raise ValueError(f"{path}: {words}.") from None
         raise ValueError(f"{path}: not a picture in a format that is read: BMP, JPEG, PNG, TIFF or WebP.") from None
     except Image.DecompressionBombError as error:

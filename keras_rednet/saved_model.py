@@ -48,6 +48,7 @@ def export_saved_model(model, directory, *, color="channels", most_pixels=None, 
     Raises:
         ValueError: the folder's name is no version, an unknown `color`, a bad `most_pixels`, or another number of
             channels.
+        TypeError: metadata that JSON cannot hold.
         FileExistsError: the folder exists.
         RuntimeError: Keras runs on another backend than TensorFlow.
     """
@@ -62,7 +63,9 @@ def export_saved_model(model, directory, *, color="channels", most_pixels=None, 
     if color not in colors.PLANES:
         raise ValueError(f"`color` must be one of {colors.PLANES}. Received: color={color!r}.")
     if most_pixels is not None and not (isinstance(most_pixels, int | np.integer) and most_pixels >= 1):
-        raise ValueError(f"`most_pixels` must be an integer of at least 1, or None. Received: {most_pixels!r}.")
+        raise ValueError(
+            f"`most_pixels` must be an integer of at least 1, or None. Received: most_pixels={most_pixels!r}."
+        )
     most_pixels = most_pixels and int(most_pixels)  # JSON takes no NumPy numbers
     json.dumps(metadata)  # or it would fail after the work
     require_tensorflow()

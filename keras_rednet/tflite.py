@@ -69,6 +69,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
     Raises:
         ValueError: an unknown `quantize`, no or unusable calibration, a size that is no multiple of
             `size_multiple(model)`, or metadata whose `color` is none of the network's number of channels.
+        TypeError: metadata that JSON cannot hold.
         RuntimeError: Keras runs on another backend than TensorFlow, or the converter made operators that interpreters
             do not accelerate.
     """

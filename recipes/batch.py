@@ -457,8 +457,9 @@ def _dead_letters_of_other_commands(output, sources):
         return []
     escaped = {source.encode(errors="backslashreplace").decode() for source in sources}
     with (output / DEAD_LETTERS).open(newline="", encoding="utf-8-sig", errors="backslashreplace") as file:
-        rows = [row[:2] for row in csv.reader(file) if len(row) >= 2]  # as a spreadsheet may have saved it
-    others = [(picture, reason) for picture, reason in rows if picture not in escaped | {"picture"}]
+        first = file.readline()  # a spreadsheet may have saved it, with other marks between the columns
+        rows = [row[:2] for row in csv.reader(file, delimiter=";" if ";" in first else ",") if len(row) >= 2]
+    others = [(picture, reason) for picture, reason in rows if picture not in escaped]
     return [(picture, reason) for picture, reason in others if "\\" in picture or not _is_gone(picture)]
 
 

@@ -127,6 +127,11 @@ def table(speeds):
     return "\n".join([*lines, *(line for *_, line in sorted(rows))]) + "\n"
 
 
+def write_table():
+    """Replaces the README's table of denoisers."""
+    tables.write_section("denoisers", "recipes.speed", table(csv_table.read(tables.RESULTS / "speed.csv")))
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m recipes.speed", description=__doc__.splitlines()[0])
     parser.add_argument("--draw-only", action="store_true", help="from the speeds that were measured before")
@@ -134,9 +139,8 @@ def main(arguments=None):
     path = tables.RESULTS / "speed.csv"
     if not options.draw_only:
         write(path)
-    speeds = csv_table.read(path)
-    draw(tables.RESULTS / "speed.png", speeds)
-    tables.write_section("denoisers", "recipes.speed", table(speeds))
+    draw(tables.RESULTS / "speed.png", csv_table.read(path))
+    write_table()
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ from pathlib import Path
 import keras
 
 from keras_rednet import dataset, weights
+from keras_rednet.corruptions import BicubicResample
 from keras_rednet.metrics import negative_psnr
-from recipes import csv_table, speed, tables, train
+from recipes import csv_table, speed, super_resolution, tables, train
 from recipes.recipe import Recipe
 
 EPOCHS = 8  # each ends with a backup
@@ -98,7 +99,7 @@ DENOISE = {
 
 def _downsampling(recipe, **changes):
     """Returns variants of a recipe of fast RED30, its base, that are down-sampled elsewhere or nowhere."""
-    recipe = dataclasses.replace(train.RECIPES[recipe], **changes)
+    recipe = dataclasses.replace(recipe, **changes)
     whole = {"downsample_at": ()}
     if recipe.start_from:
         whole["start_from"] = WHOLE.name
@@ -110,20 +111,23 @@ def _downsampling(recipe, **changes):
 
 
 FROM_DENOISER = {"start_from": FAST.name, "learning_rate": 5e-4}
-SCALES = train.RECIPES["red30-fast-super-resolution-blind-gray"]
-SCALES_ON = dataclasses.replace(
-    SCALES, start_from=f"{SCALES.name}-v1", learning_rate=5e-4, loss="mae", precision="float32"
+SCALES = dataclasses.replace(  # as v1 was trained: on pictures that nobody rounded
+    train.RECIPES["red30-fast-super-resolution-blind-gray"],
+    corruption=BicubicResample((2, 3, 4)),
+    validation={f"scale {scale}": resample for scale, resample in super_resolution.SCALES.items()},
+    loss="mae",
 )
+SCALES_ON = dataclasses.replace(SCALES, start_from=f"{SCALES.name}-v1", learning_rate=5e-4, precision="float32")
 STUDIES = {
     "denoise": DENOISE,
-    "deblur-disk": _downsampling("red30-fast-deblur-disk-color"),
-    "super-resolution": _downsampling(SCALES.name, **FROM_DENOISER),
+    "deblur-disk": _downsampling(train.RECIPES["red30-fast-deblur-disk-color"]),
+    "super-resolution": _downsampling(SCALES, **FROM_DENOISER),
     "super-resolution-on": {
         "base": (SCALES_ON,),
         "decibels": (dataclasses.replace(SCALES_ON, loss=negative_psnr),),
         "squared error": (dataclasses.replace(SCALES_ON, loss="mse"),),
     },
-    "deblock": _downsampling("red30-fast-deblock-blind-gray", **FROM_DENOISER),
+    "deblock": _downsampling(train.RECIPES["red30-fast-deblock-blind-gray"], **FROM_DENOISER),
 }
 
 

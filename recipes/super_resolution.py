@@ -3,9 +3,9 @@
     python -m recipes.train red30-fast-super-resolution-blind-gray --start-from red30-fast-denoise-blind-gray \
         --learning-rate 5e-4 --epochs 30 --data bsds500/train t91 --out runs/sr
 
-The network sharpens a picture that bicubic interpolation has enlarged. Patches are a multiple of every scale. Scaled
-copies are left out: a shrunk photograph is sharper than any camera's. The networks for one scale went on from the blind
-one:
+v1 of all networks was trained so, but by absolute error and on pictures that nobody rounded (see below). The network
+sharpens a picture that bicubic interpolation has enlarged. Patches are a multiple of every scale. Scaled copies are
+left out: a shrunk photograph is sharper than any camera's. The networks for one scale went on from the blind one:
 
     python -m recipes.train red30-fast-super-resolution-2-gray --start-from red30-fast-super-resolution-blind-gray \
         --learning-rate 5e-4 --epochs 3 --data bsds500/train t91 --out runs/sr2
@@ -20,7 +20,7 @@ from recipes.recipe import Recipe, ladder
 SCALES = {scale: BicubicResample((scale,)) for scale in (2, 3, 4)}
 # as phones and viewers enlarge
 ROUNDED = {f"{scale} rounded": Sequence((resample, Quantization())) for scale, resample in SCALES.items()}
-TASTE = Sometimes(Quantization(), 0.5)
+HALF_ROUNDED = Sometimes(Quantization(), 0.5)
 
 # Decibels (`negative_psnr`) teach more than absolute error, 0.02 dB in 4,320 patches from blind v1
 # (recipes/results/study-super-resolution-on.csv), but what they teach is not all good: after 14 epochs of them at 1e-3
@@ -34,7 +34,7 @@ BLIND = Recipe(
     depth=30,
     channels=1,
     color="luminance",
-    corruption=Sequence((BicubicResample((2, 3, 4)), TASTE)),
+    corruption=Sequence((BicubicResample((2, 3, 4)), HALF_ROUNDED)),
     validation={f"scale {level}": corruption for level, corruption in (SCALES | ROUNDED).items()},
     loss=negative_psnr,
 )
@@ -42,7 +42,7 @@ FIXED = [
     dataclasses.replace(
         BLIND,
         level=scale,
-        corruption=Sequence((resample, TASTE)),
+        corruption=Sequence((resample, HALF_ROUNDED)),
         validation={f"scale {scale}": resample, f"scale {scale} rounded": ROUNDED[f"{scale} rounded"]},
     )
     for scale, resample in SCALES.items()

@@ -272,9 +272,11 @@ def test_dead_letters_of_another_manifest_stay(tmp_path):
         batch._reconcile(jobs, {str(tmp_path / "out" / name): "damaged" for name in dead}, tmp_path / "out", 1.0)
     rows = (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines()
     assert rows == ["picture,reason", f"{tmp_path}/b.png,damaged", rf"{tmp_path}/caf\udce9.png,damaged"]
-    (tmp_path / "out" / batch.DEAD_LETTERS).write_text("\n".join(rows), encoding="utf-8-sig")  # as spreadsheets do
-    batch._reconcile(two, {str(tmp_path / "out" / "b.png"): "damaged"}, tmp_path / "out", 1.0)
-    assert (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines() == rows
+    for mark in ",;":  # as spreadsheets do
+        saved = "\n".join(row.replace(",", mark) for row in rows)
+        (tmp_path / "out" / batch.DEAD_LETTERS).write_text(saved, encoding="utf-8-sig")
+        batch._reconcile(two, {str(tmp_path / "out" / "b.png"): "damaged"}, tmp_path / "out", 1.0)
+        assert (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines() == rows
     (tmp_path / "b.png").unlink()  # and nobody misses it
     batch._reconcile(one, {}, tmp_path / "out", 1.0)
     assert (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines() == ["picture,reason"]

@@ -324,6 +324,17 @@ def test_names_that_differ_in_how_accents_are_written(denoise, photos, tmp_path,
     assert "on a disk that ignores how accents are written: rename one" in capsys.readouterr().err
 
 
+def test_every_two_of_several_alike_names_are_compared(tmp_path, monkeypatch):
+    names = ["\xc9.png", "\xe9.png", unicodedata.normalize("NFD", "\xe9.png")]
+    jobs = [(tmp_path / "in" / name, tmp_path / name) for name in names]
+    monkeypatch.setattr(photo_module, "_ignores", lambda folder, kind: False)
+    photo_module.refuse_doubles(jobs)
+    photo_module.refuse_doubles([(tmp_path / "in" / name, tmp_path / name) for name in ("\u212b.png", "\xc5.png")])
+    monkeypatch.setattr(photo_module, "_ignores", lambda folder, kind: kind == photo_module.ACCENTS)
+    with pytest.raises(ValueError, match="on a disk that ignores how accents are written"):
+        photo_module.refuse_doubles(jobs)
+
+
 def test_a_picture_that_is_named_twice_is_restored_once(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(photos)
     both = [Path("photo0.png"), photos / "photo0.png"]

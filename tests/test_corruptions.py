@@ -148,7 +148,7 @@ def test_refuses_bad_scales(scales):
 
 @pytest.mark.parametrize("bits", [0, 17, 8.0, True, "8"])
 def test_refuses_bad_bits(bits):
-    with pytest.raises(ValueError, match="`bits` must be an integer from 1 to 16. Received: bits="):
+    with pytest.raises(ValueError, match="`bits` must be an integer of Python's own, from 1 to 16. Received: bits="):
         Quantization(bits)
 
 

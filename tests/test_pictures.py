@@ -664,7 +664,9 @@ def test_reads_no_format_that_it_cannot_keep(tmp_path, suffix):
 @pytest.mark.parametrize("start", [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"])
 def test_a_tiff_that_pillow_does_not_know_is_called_one(tmp_path, start):
     (tmp_path / "a.tif").write_bytes(start + bytes(100))
-    with pytest.raises(ValueError, match=r"a.tif: a TIFF of a kind that is not read, .*; save it as 16-bit PNG"):
+    with pytest.raises(
+        ValueError, match=r"a.tif: a TIFF that is damaged, or of a kind that is not read, .*; save it as 16-bit PNG"
+    ):
         read_picture(tmp_path / "a.tif")
 
 

@@ -246,8 +246,13 @@ def _warm_up(directory):
     ("directory", "options", "error", "words"),
     [
         ("new", {}, ValueError, "must end in the version, a whole number.*Received: directory=.*new"),
-        ("1", {"most_pixels": 0}, ValueError, "`most_pixels` must be an integer of at least 1, or None. Received: 0"),
-        ("1", {"most_pixels": 1.5}, ValueError, "`most_pixels` must be an integer .* Received: 1.5"),
+        (
+            "1",
+            {"most_pixels": 0},
+            ValueError,
+            "`most_pixels` must be an integer of at least 1, or None. Received: most_pixels=0",
+        ),
+        ("1", {"most_pixels": 1.5}, ValueError, "`most_pixels` must be an integer .* Received: most_pixels=1.5"),
         ("1", {"metadata": {"level": np.int64(1)}}, TypeError, "not JSON serializable"),
         ("1", {"color": "rgb"}, ValueError, "`color` must be one of .* Received: color='rgb'"),
         ("0", {}, FileExistsError, "is there already: choose a new version"),

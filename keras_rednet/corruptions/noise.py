@@ -102,7 +102,7 @@ class Quantization:
 
     def __post_init__(self):
         if type(self.bits) is not int or not 1 <= self.bits <= 16:
-            raise ValueError(f"`bits` must be an integer from 1 to 16. Received: bits={self.bits!r}.")
+            raise ValueError(f"`bits` must be an integer of Python's own, from 1 to 16. Received: bits={self.bits!r}.")
 
     def __call__(self, clean, seed):
         del seed
