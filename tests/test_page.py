@@ -47,7 +47,9 @@ def site(tmp_path_factory):
     export_tflite(MODELS["gray"], any_size, metadata={"task": "denoise", "color": "gray"})
     assert len(page.build(folder, folder / "web")) == len(page.NETWORKS)
     assert (folder / "web" / "LICENSE.txt").read_text().startswith("MIT License")
-    assert "Apache License" in (folder / "web" / "third_party.txt").read_text()  # of LiteRT.js
+    notices = (folder / "web" / "third_party.txt").read_text()  # of LiteRT.js and what is in its WebAssembly
+    for name in ("LiteRT.js", "XNNPACK", "pthreadpool and cpuinfo", "Protocol Buffers", "Emscripten and musl"):
+        assert f"\n{name}\n\n" in notices
     handler = functools.partial(Quiet, directory=folder / "web")
     with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -92,7 +92,7 @@ def test_the_command(photos_folder, tiny_weights, tmp_path):  # noqa: F811
         tmp_path / "out",
     ]
     command = [*map(str, command), "--weights", str(tiny_weights)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.stdout.splitlines()[-1].startswith(f"{PICTURES + 2} inputs = {PICTURES} outputs + 2 dead letters"), (
         done.stderr
     )
@@ -106,7 +106,7 @@ def test_the_command(photos_folder, tiny_weights, tmp_path):  # noqa: F811
     manifest.write_text("sub/00.png\nsub/01.png\n")
     (tmp_path / "out" / "sub" / "00.png").unlink()
     command[command.index(str(photos_folder))] = str(manifest)
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.stdout.splitlines()[-1].startswith("2 inputs = 2 outputs + 0 dead letters"), done.stderr
     again = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "sub").iterdir()}
     assert {path.name for path in times if times[path] != again[path]} == {"00.png"}
@@ -117,7 +117,9 @@ def test_the_command(photos_folder, tiny_weights, tmp_path):  # noqa: F811
 @pytest.mark.slow
 def test_what_no_machine_has_is_told(photos_folder, tiny_weights, tmp_path):  # noqa: F811
     command = [sys.executable, "-m", "recipes.batch", "--gpus", "0.5", "denoise", photos_folder, "-o", tmp_path / "out"]
-    done = subprocess.run([*map(str, command), "--weights", str(tiny_weights)], capture_output=True, text=True)
+    done = subprocess.run(
+        [*map(str, command), "--weights", str(tiny_weights)], capture_output=True, text=True, timeout=900
+    )
     assert done.returncode == 2
     assert "Ray knows of no machine with 1 processors and 0.5 GPUs" in done.stderr
 

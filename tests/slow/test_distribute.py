@@ -60,7 +60,11 @@ def start_two(data, out):
 
 def end(*processes):
     """Returns what the first one printed; all of them must have ended well."""
-    outputs = [process.communicate(timeout=500) for process in processes]
+    try:
+        outputs = [process.communicate(timeout=500) for process in processes]
+    finally:
+        for process in processes:  # one that has lost its partner may hang, and not listen to SIGTERM
+            process.kill()
     for process, (_, errors) in zip(processes, outputs, strict=True):
         assert process.returncode == 0, errors[-2000:]
     return outputs[0][0]
