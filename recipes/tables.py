@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from keras_rednet import weights
 from keras_rednet.evaluation import mean
+from keras_rednet.photos import taken_level
 from keras_rednet.weights import written_whole
 from recipes import csv_table
 from recipes.experiments import EXPERIMENTS, IN_PAPER
@@ -153,7 +155,10 @@ def _cell(scores):
 
 
 def glance():
-    """Returns a short table of the fast RED30s: every level on one image set, of those that the paper scores if any."""
+    """Returns a short table of the fast RED30s: every level on one image set, of those that the paper scores if any.
+
+    Of each level it shows the network of just that one, or the blind one where that is better by validation.
+    """
     lines = [
         "| PSNR in dB | images | damaged | restored | RED30 of the paper, 8 orientations |",
         "|---|---|---|---|---|",
@@ -163,10 +168,13 @@ def glance():
         images, protocol = next(papers, experiment.sets[0]), experiment.protocols[0]
         place = (images, experiment.level, str(protocol.shave), "1")
         scores = {name: psnr for (name, *where), (psnr, _) in means(experiment.task).items() if tuple(where) == place}
-        networks = [name for name in scores if name.startswith("red30-fast-")]
-        made_for = f"-{experiment.network_level}-", "-blind-"
-        network = min(networks, key=lambda name: [level not in name for level in made_for], default=None)
-        if network:
+        level = taken_level(experiment.task, experiment.channels, experiment.network_level)
+        made_for = {"task": experiment.task, "level": level, "channels": experiment.channels}
+        try:
+            network = weights.find(depth=30, filters=64, downsample_at=(1,), **made_for)
+        except ValueError:  # there is none yet
+            continue
+        if network in scores:
             title, level = NAMES[experiment.task]
             what = f"{title}, {level.format(experiment.level)}, {protocol.color}"
             paper = _paper(experiment, images, "-blind-" in network)

@@ -820,7 +820,7 @@ def test_evaluate_leaves_out_what_is_too_small_for_one_of_its_scales(photos, tmp
     ("task", "level", "name"),
     [
         ("denoise", "30 as JPEG", "denoise-jpeg-color"),
-        ("super_resolution", "2", "super-resolution-2-gray"),
+        ("super_resolution", "2", "super-resolution-blind-gray"),
         ("deblock", "10", "deblock-blind-gray"),
         ("deblur", "disk", "deblur-disk-color"),
         ("inpaint", "text 20", "inpaint-text-color"),
