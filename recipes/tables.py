@@ -163,11 +163,12 @@ def glance():
         "| PSNR in dB | images | damaged | restored | RED30 of the paper, 8 orientations |",
         "|---|---|---|---|---|",
     ]
+    of_task = {task: means(task) for task in NAMES}
     for experiment in sorted(EXPERIMENTS, key=lambda run: (list(NAMES).index(run.task), run.channels)):
         papers = (images for images in experiment.sets if _paper(experiment, images, blind=False))
         images, protocol = next(papers, experiment.sets[0]), experiment.protocols[0]
         place = (images, experiment.level, str(protocol.shave), "1")
-        scores = {name: psnr for (name, *where), (psnr, _) in means(experiment.task).items() if tuple(where) == place}
+        scores = {name: psnr for (name, *where), (psnr, _) in of_task[experiment.task].items() if tuple(where) == place}
         level = taken_level(experiment.task, experiment.channels, experiment.network_level)
         made_for = {"task": experiment.task, "level": level, "channels": experiment.channels}
         try:
