@@ -456,7 +456,7 @@ def _dead_letters_of_other_commands(output, sources):
     if not (output / DEAD_LETTERS).is_file():
         return []
     escaped = {source.encode(errors="backslashreplace").decode() for source in sources}
-    with (output / DEAD_LETTERS).open(newline="", encoding="utf-8-sig", errors="backslashreplace") as file:
+    with (output / DEAD_LETTERS).open(newline="", encoding="utf-8", errors="backslashreplace") as file:
         first = file.readline()  # a spreadsheet may have saved it, with other marks between the columns
         rows = [row[:2] for row in csv.reader(file, delimiter=";" if ";" in first else ",") if len(row) >= 2]
     others = [(picture, reason) for picture, reason in rows if picture not in escaped]

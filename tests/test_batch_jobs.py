@@ -272,9 +272,9 @@ def test_dead_letters_of_another_manifest_stay(tmp_path):
         batch._reconcile(jobs, {str(tmp_path / "out" / name): "damaged" for name in dead}, tmp_path / "out", 1.0)
     rows = (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines()
     assert rows == ["picture,reason", f"{tmp_path}/b.png,damaged", rf"{tmp_path}/caf\udce9.png,damaged"]
-    for mark in ",;":  # as spreadsheets do
-        saved = "\n".join(row.replace(",", mark) for row in rows)
-        (tmp_path / "out" / batch.DEAD_LETTERS).write_text(saved, encoding="utf-8-sig")
+    for mark, encoding in ((",", "utf-8-sig"), (";", "cp1252")):  # as spreadsheets do
+        saved = "\n".join(row.replace(",", mark) for row in [*rows, "gone\xe4.png,damaged"])
+        (tmp_path / "out" / batch.DEAD_LETTERS).write_text(saved, encoding=encoding)
         batch._reconcile(two, {str(tmp_path / "out" / "b.png"): "damaged"}, tmp_path / "out", 1.0)
         assert (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines() == rows
     (tmp_path / "b.png").unlink()  # and nobody misses it
