@@ -273,7 +273,7 @@ def test_dead_letters_of_another_manifest_stay(tmp_path):
     rows = (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines()
     assert rows == ["picture,reason", f"{tmp_path}/b.png,damaged", rf"{tmp_path}/caf\udce9.png,damaged"]
     for mark, encoding in ((",", "utf-8-sig"), (";", "cp1252")):  # as spreadsheets do
-        saved = "\n".join(row.replace(",", mark) for row in [*rows, "gone\xe4.png,damaged"])
+        saved = "\n".join(rows).replace("b.png,damaged", "b.png,besch\xe4digt").replace(",", mark)
         (tmp_path / "out" / batch.DEAD_LETTERS).write_text(saved, encoding=encoding)
         batch._reconcile(two, {str(tmp_path / "out" / "b.png"): "damaged"}, tmp_path / "out", 1.0)
         assert (tmp_path / "out" / batch.DEAD_LETTERS).read_text().splitlines() == rows
