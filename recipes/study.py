@@ -117,6 +117,7 @@ SCALES = dataclasses.replace(  # as v1 was trained: on pictures that nobody roun
     validation={f"scale {scale}": resample for scale, resample in super_resolution.SCALES.items()},
     loss="mae",
 )
+# v1 is no longer shipped: to repeat this study take it from commit 8b808eb
 SCALES_ON = dataclasses.replace(SCALES, start_from=f"{SCALES.name}-v1", learning_rate=5e-4, precision="float32")
 STUDIES = {
     "denoise": DENOISE,

@@ -169,10 +169,15 @@ def glance():
         images, protocol = next(papers, experiment.sets[0]), experiment.protocols[0]
         place = (images, experiment.level, str(protocol.shave), "1")
         scores = {name: psnr for (name, *where), (psnr, _) in of_task[experiment.task].items() if tuple(where) == place}
-        level = taken_level(experiment.task, experiment.channels, experiment.network_level)
-        made_for = {"task": experiment.task, "level": level, "channels": experiment.channels}
+        made_for = {"task": experiment.task, "channels": experiment.channels}
         try:
-            network = weights.find(depth=30, filters=64, downsample_at=(1,), **made_for)
+            network = weights.find(
+                depth=30,
+                filters=64,
+                downsample_at=(1,),
+                level=taken_level(level=experiment.network_level, **made_for),
+                **made_for,
+            )
         except ValueError:  # there is none yet
             continue
         if network in scores:

@@ -116,11 +116,16 @@ def train(recipe, training, validation, out):
     with contextlib.ExitStack() as stack:
         if first:
             out.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_alone(out))
+            try:  # two processes would replace each other's results
+                stack.enter_context(weights.locked(out / ".lock", wait=False))
+            except BlockingIOError:
+                words = f"Another process is training in {out}: wait for it, or choose another --out."
+                raise ValueError(words) from None
         return _train(recipe, training, validation, out, description)
 
 
 def _train(recipe, training, validation, out, description):
+    """Trains in a folder that is there, for `train`; `description` says what the run is."""
     process, processes = distribute.shard()
     first = process == 0
     backup = Backup(out / "backup", first)
@@ -162,17 +167,6 @@ def _train(recipe, training, validation, out, description):
             raise ValueError(f"Training stopped: {error.message}") from error
         report.average_weights()
     return averaged
-
-
-@contextlib.contextmanager
-def _alone(out):
-    """A context in which no other process trains in the folder `out`: they would replace each other's results."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(weights.locked(out / ".lock", wait=False))
-        except BlockingIOError:
-            raise ValueError(f"Another process is training in {out}: wait for it, or choose another --out.") from None
-        yield
 
 
 def _check_backup(out, epoch):
