@@ -17,7 +17,7 @@ DECODERS = ("deconv", "conv")
 TASK_CHANNELS = {"denoise": 1, "super_resolution": 1, "deblock": 1, "deblur": 3, "inpaint": 3}
 TASK_LEVELS = {
     "denoise": (10, 30, 50, 70, "jpeg", "blind"),
-    "super_resolution": (2, 3, 4, "blind"),
+    "super_resolution": (2, 3, 4, "jpeg", "blind"),
     "deblock": (10, 20, "blind"),
     "deblur": ("disk", "gaussian", "motion"),
     "inpaint": ("text", "scratch"),
@@ -41,8 +41,8 @@ def RED30(task="denoise", *, level="blind", channels=None, filters=64, downsampl
         task: "denoise", "super_resolution", "deblock", "deblur" or "inpaint".
         level: how strong the corruption is; "blind" is one network for all. denoise: 10, 30, 50, 70 (sigma, 8-bit
             units), "jpeg" (any sigma, and noise that a JPEG stored; 3 channels) or "blind"; super_resolution: 2, 3, 4
-            (scale) or "blind"; deblock: 10, 20 (JPEG quality) or "blind"; deblur: "disk", "gaussian" or "motion";
-            inpaint: "text" or "scratch".
+            (scale), "jpeg" (any scale, of small pictures that a JPEG stored; 3 channels) or "blind"; deblock: 10, 20
+            (JPEG quality) or "blind"; deblur: "disk", "gaussian" or "motion"; inpaint: "text" or "scratch".
         channels: 1 (gray or luminance) or 3 (RGB). None takes the task's own: 1 for denoise, super_resolution and
             deblock, 3 for deblur and inpaint.
         filters: feature maps of every inner layer: 64 in the paper's tables, 128 in the authors' released network.

@@ -22,7 +22,14 @@ networks for one scale, which have 32.00, 28.50 and 26.76.
 
 import dataclasses
 
-from keras_rednet.corruptions import BicubicResample, Quantization, Sequence, Sometimes
+from keras_rednet.corruptions import (
+    BicubicResample,
+    JpegCompression,
+    LowResolution,
+    Quantization,
+    Sequence,
+    Sometimes,
+)
 from keras_rednet.metrics import negative_psnr
 from recipes.recipe import Recipe, ladder
 
@@ -55,4 +62,17 @@ FIXED = [
     )
     for scale, resample in SCALES.items()
 ]
-RECIPES = {name: recipe for base in (BLIND, *FIXED) for name, recipe in ladder(base).items()}
+
+# Most small pictures are JPEGs, whose blocks and ringing the blind network sharpens. JPEG spoils colours as well, so
+# this one restores all three channels.
+AS_JPEG = {f"{scale} as JPEG": LowResolution((scale,), JpegCompression((80, 80))) for scale in SCALES}
+STORED = Sometimes(JpegCompression((30, 98), random_grid=True), 0.9)
+JPEG_COLOR = dataclasses.replace(
+    BLIND,
+    level="jpeg",
+    channels=3,
+    color="rgb",
+    corruption=Sequence((LowResolution((2, 3, 4), STORED), HALF_ROUNDED)),
+    validation={f"scale {level}": corruption for level, corruption in AS_JPEG.items()},
+)
+RECIPES = {name: recipe for base in (BLIND, JPEG_COLOR, *FIXED) for name, recipe in ladder(base).items()}

@@ -14,6 +14,7 @@ from keras_rednet.corruptions import (
     Blur,
     GaussianNoise,
     JpegCompression,
+    LowResolution,
     PoissonGaussianNoise,
     Quantization,
     ScratchOverlay,
@@ -33,6 +34,7 @@ RANDOM = {  # another seed, another result
     "noise 0-75": GaussianNoise((0, 75)),
     "shot noise": PoissonGaussianNoise((50, 5000), (1, 5)),
     "scales": BicubicResample((2, 3, 4)),
+    "small JPEGs": LowResolution((2, 3, 4), JpegCompression((5, 60))),
     "JPEG 5-60": JpegCompression((5, 60)),
     "JPEG 5-60 twice, random grid": JpegCompression((5, 60), random_grid=True, twice=True),
     "blur with noise": Blur(blur.gaussian(5, 1.0), sigma_range=(2, 5)),
@@ -43,6 +45,7 @@ RANDOM = {  # another seed, another result
 }
 FIXED = {
     "scale 3": BicubicResample((3,)),
+    "scale 3 as JPEG": LowResolution((3,), JpegCompression((10, 10))),
     "JPEG 10": JpegCompression((10, 10)),
     "disk": Blur(blur.disk(2.5), quantized=False),
     "motion": Blur(blur.motion(9, 30)),
@@ -53,6 +56,7 @@ ZERO_STRENGTH = {
     "noise": GaussianNoise((0, 0)),
     "shot noise": PoissonGaussianNoise((1e9, 1e9)),
     "scale 1": BicubicResample((1,)),
+    "scale 1, nothing in between": LowResolution((1,), GaussianNoise((0, 0))),
     "blur": Blur([[1.0]]),
     "8 bits": Quantization(),
     "scratches": ScratchOverlay((0, 0)),
@@ -144,6 +148,13 @@ def test_refuses_bad_pages(make, pages):
 def test_refuses_bad_scales(scales):
     with pytest.raises(ValueError, match="`scales` must be a tuple of integers of at least 1.* Received: scales="):
         BicubicResample(scales)
+    with pytest.raises(ValueError, match="`scales` must be a tuple of integers of at least 1.* Received: scales="):
+        LowResolution(scales, Quantization())
+
+
+def test_refuses_to_corrupt_a_small_image_by_nothing():
+    with pytest.raises(ValueError, match="`corruption` must be a corruption. Received: corruption=80"):
+        LowResolution((2,), 80)
 
 
 @pytest.mark.parametrize("bits", [0, 17, 8.0, True, "8"])
@@ -238,6 +249,17 @@ def test_sides_that_are_no_multiple_of_the_scale_are_shrunk_to_the_next_larger(s
     clean = np.random.default_rng(0).random((*size, 3), "float32")
     expected = resize(resize(clean, small), size)
     np.testing.assert_allclose(BicubicResample((scale,))(clean, (0, 0)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_happens_at_low_resolution_is_enlarged(channels):
+    clean = np.random.default_rng(0).random((17, 23, channels), "float32")
+    small = np.clip(np.rint(255 * resize(clean, (6, 8))), 0, 255).astype("uint8")
+    file = io.BytesIO()
+    Image.fromarray(np.squeeze(small)).save(file, "JPEG", quality=40)
+    stored = np.asarray(Image.open(file)).reshape(small.shape)
+    corrupted = LowResolution((3,), JpegCompression((40, 40)))(clean, (0, 0))
+    np.testing.assert_allclose(corrupted, resize(stored, (17, 23)) / 255, atol=1e-5)
 
 
 def test_jpeg_qualities_span_their_range():

@@ -6,8 +6,8 @@ The contract of every class here:
   is always a pair (low, high); a fixed strength is an equal pair.
 - `corruption(clean, seed)` takes float32 [h, w, c] in [0, 1] and an int32 [2] seed and returns the corrupted image, of
   the same shape and dtype; TypeError for whole numbers, such as 8-bit pixels. It is a pure function of both, by
-  TensorFlow operations: the same in eager code and inside tf.data, on any number of workers. (BicubicResample takes
-  its matrices from NumPy, so a graph with it runs where it was built.)
+  TensorFlow operations: the same in eager code and inside tf.data, on any number of workers. (Resampling takes its
+  matrices from NumPy, so a graph with it runs where it was built.)
 - The result is not clipped, unless the real process clips; then the class says so.
 - Of noise, JPEG and resampling what is random is drawn by `draw` and applied by `apply`, which is deterministic but for
   the noise that it adds.
@@ -28,7 +28,7 @@ from keras_rednet.corruptions.blur import Blur
 from keras_rednet.corruptions.jpeg import JpegCompression
 from keras_rednet.corruptions.noise import GaussianNoise, PoissonGaussianNoise, Quantization
 from keras_rednet.corruptions.overlay import ScratchOverlay, TextOverlay
-from keras_rednet.corruptions.resample import BicubicResample
+from keras_rednet.corruptions.resample import BicubicResample, LowResolution
 from keras_rednet.corruptions.sequence import Sequence, Sometimes
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Blur",
     "GaussianNoise",
     "JpegCompression",
+    "LowResolution",
     "PoissonGaussianNoise",
     "Quantization",
     "ScratchOverlay",

@@ -49,19 +49,69 @@ class BicubicResample:
     def apply(self, clean, scale):
         """Returns `clean` [h, w, c] shrunk by the integer `scale` and enlarged to [h, w, c]."""
         clean = as_float(clean)
-        rows, columns = (_matrix(clean, axis, scale) for axis in (0, 1))
-        return tf.einsum("qw,pwc->pqc", columns, tf.einsum("ph,hwc->pwc", rows, clean))
+        return tf.ensure_shape(_resized(clean, _there_and_back, tf.shape(clean), scale), clean.shape)
 
 
-def _matrix(image, axis, scale):
-    """Returns the matrix, float32 [side, side], that shrinks and enlarges one side of an image."""
-    matrix = tf.numpy_function(
-        lambda *sizes: _there_and_back(*map(int, sizes)), [tf.shape(image)[axis], scale], tf.float32
+@dataclasses.dataclass(frozen=True)
+class LowResolution:
+    """Shrinks an image, corrupts the small one, and enlarges it to the old size: a small picture that was stored badly.
+
+    As `BicubicResample`, with something in between.
+
+    Args:
+        scales: as of `BicubicResample`.
+        corruption: of the small image, for instance `JpegCompression((30, 95))`.
+
+    Raises:
+        ValueError: no scales, or one that is no integer of at least 1; no corruption.
+
+    Example:
+        >>> LowResolution((2, 3), JpegCompression((75, 75)))(tf.zeros([12, 12, 3]), seed=(0, 1)).shape
+        TensorShape([12, 12, 3])
+    """
+
+    scales: tuple[int, ...]
+    corruption: object
+
+    def __post_init__(self):
+        BicubicResample(self.scales)
+        if not callable(self.corruption):
+            raise ValueError(f"`corruption` must be a corruption. Received: corruption={self.corruption!r}.")
+
+    def __call__(self, clean, seed):
+        clean = as_float(clean)
+        scale_seed, corruption_seed = tf.unstack(tf.random.split(seed))
+        scale, size = BicubicResample(self.scales).draw(scale_seed), tf.shape(clean)
+        small = self.corruption(_resized(clean, _there, size, scale), corruption_seed)
+        return tf.ensure_shape(_resized(small, _back, size, scale), clean.shape)
+
+
+def _resized(image, matrix, size, scale):
+    """Returns [h, w, c] with rows and columns multiplied by the matrices of two sides of `size` and a scale."""
+    rows, columns = (
+        tf.ensure_shape(
+            tf.numpy_function(lambda *sizes: matrix(*map(int, sizes)), [size[axis], scale], tf.float32), [None, None]
+        )
+        for axis in (0, 1)
     )
-    return tf.ensure_shape(matrix, [image.shape[axis]] * 2)
+    return tf.einsum("qw,pwc->pqc", columns, tf.einsum("ph,hwc->pwc", rows, image))
+
+
+@functools.lru_cache(maxsize=8)
+def _there(side, scale):
+    return resize.weights(side, _small(side, scale)).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def _back(side, scale):
+    return resize.weights(_small(side, scale), side).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=8)  # those of large photographs have hundreds of megabytes
 def _there_and_back(side, scale):
-    small = -(-side // scale)
+    small = _small(side, scale)
     return (resize.weights(small, side) @ resize.weights(side, small)).astype(np.float32)
+
+
+def _small(side, scale):
+    return -(-side // scale)
