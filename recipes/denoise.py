@@ -161,11 +161,13 @@ FIXED = [
 # quarter of its patches so. v1 went on from blind colour v3, 16 epochs at 5e-4 in float32, meant as its next version;
 # as it came out 0.07 dB below v3 on white noise (validation: 35.07, 29.26, 26.73 and 24.81), it has a level of its own,
 # under which its record was put when it was shipped.
-STORED = Sometimes(JpegCompression((70, 98), random_grid=True), 0.25)
+STORED = JpegCompression((70, 98), random_grid=True)
 AS_JPEG = {f"{sigma} as JPEG": Sequence((NOISE[sigma], JpegCompression((90, 90)))) for sigma in (10, 30, 50)}
 JPEG_COLOR = dataclasses.replace(
-    BLIND_COLOR, level="jpeg", corruption=Sequence((BLIND.corruption, STORED)), validation=AS_JPEG
+    BLIND_COLOR, level="jpeg", corruption=Sequence((BLIND.corruption, Sometimes(STORED, 0.25))), validation=AS_JPEG
 )
+# A last stage, as above: most photographs in JPEGs have little noise, and are to keep their textures.
+LAST_JPEG = dataclasses.replace(JPEG_COLOR, corruption=Sequence((LITTLE, Sometimes(STORED, 0.5))))
 
 # The paper: patches of 50x50, Adam at a constant 1e-4, mean squared error. It gives neither batch size nor length.
 PAPER = dataclasses.replace(
@@ -184,4 +186,4 @@ PAPER = dataclasses.replace(
 
 RECIPES = {name: recipe for base in (BLIND, BLIND_COLOR, JPEG_COLOR, *FIXED) for name, recipe in ladder(base).items()}
 RECIPES["denoise-paper"] = PAPER
-RECIPES |= {f"{name}-last": recipe for base in (LAST, LAST_COLOR) for name, recipe in ladder(base).items()}
+RECIPES |= {f"{name}-last": recipe for base in (LAST, LAST_COLOR, LAST_JPEG) for name, recipe in ladder(base).items()}
