@@ -15,6 +15,7 @@ from keras_rednet.quiet import quiet_libraries, steady_stderr
 
 TASKS = ("denoise", "super_resolution", "deblock", "deblur", "inpaint")
 ENGINES = ("keras", "litert")
+PRECISIONS = ("float32", "bfloat16")
 CALIBRATION, CALIBRATION_CROP = 100, 192  # pictures, and pixels of each side of them
 BACKENDS = {"tensorflow": "cpu", "jax": "jax", "torch": "torch"}  # and the extras that bring them
 EPILOG = """\
@@ -138,6 +139,12 @@ def _add_restoring(commands, name, task, description):
         choices=ENGINES,
         default="keras",
         help="litert: upscales, deblocks and inpaints in 8 bits, faster on a processor and a little less exact",
+    )
+    command.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="bfloat16: faster on processors that have it (AVX-512 BF16, AMX), and a little less exact",
     )
     command.add_argument("--orientations", type=int, choices=(1, 8), default=1, help="8: slower, slightly better")
     command.add_argument(

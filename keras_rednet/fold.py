@@ -15,15 +15,16 @@ from keras import layers, ops
 PARAMETERLESS = {"pad": "PadToMultiple", "crop": "CropLike"}  # of keras_rednet.model; left out
 
 
-def fold(model):
+def fold(model, dtype="float32"):
     """Returns the deployment graph of a RED-Net.
 
     Args:
         model: a network of `REDNet`, RED10, RED20 or RED30, of any variant.
+        dtype: the dtype policy by which the layers compute; None leaves each its own.
 
     Returns:
         keras.Model: `corrupted` [n, h, w, c] float32 in [0, 1], h and w multiples of `size_multiple(model)`, ->
-        `restored`, the same shape; equal to the model's to float32 rounding.
+        `restored`, the same shape; equal to the model's to the rounding of the dtype.
 
     Raises:
         ValueError: the model has other layers than a RED-Net, or more than one input or output.
@@ -43,8 +44,8 @@ def fold(model):
 
     def folded_layer(layer):
         if isinstance(layer, layers.Conv2DTranspose):
-            return _convolution(layer)
-        config = {**layer.get_config(), "dtype": "float32", "trainable": True}
+            return _convolution(layer, dtype)
+        config = layer.get_config() | {"trainable": True} | ({"dtype": dtype} if dtype else {})
         return layer.__class__.from_config({key: config[key] for key in config if not key.startswith("lora_")})
 
     def call(layer, *args, **kwargs):
@@ -116,11 +117,11 @@ class SubpixelConv2D(layers.Conv2D):
         return config
 
 
-def _convolution(deconv):
+def _convolution(deconv, dtype):
     kernel, before, after = _phases(ops.convert_to_numpy(deconv.kernel), deconv.strides[0])
     filters, size = kernel.shape[-1], kernel.shape[0]
     options = {"activation": deconv.activation, "data_format": deconv.data_format, "name": deconv.name}
-    options["dtype"] = "float32"
+    options["dtype"] = dtype or deconv.dtype_policy
     if deconv.strides[0] == 1:
         return layers.Conv2D(filters, size, padding="same", **options)
     return SubpixelConv2D(filters, size, before=before, after=after, **options)

@@ -20,6 +20,7 @@ import keras
 from keras_rednet import weights
 from keras_rednet.model import BUILDERS, RED30, TASK_CHANNELS, REDNet
 from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, write_picture
+from keras_rednet.precision import POLICIES, computing_in, emulates_bfloat16
 from keras_rednet.quiet import quiet_libraries
 from keras_rednet.restoration import restore, scaled, upscale
 
@@ -55,6 +56,7 @@ class Work:
             file held.
         weights: the name of shipped weights, a run's .npz or a .tflite file; None is the fast RED30 of the task.
         engine: "keras", or "litert", see keras_rednet/litert.py.
+        precision: in which Keras computes, "float32" or "bfloat16".
         scale, size: for super-resolution, how many times as wide and high, or (height, width) in pixels.
         tile, orientations: as `restore` takes them.
         overwrite: whether to replace pictures that are there already.
@@ -65,6 +67,7 @@ class Work:
     level: object = "blind"
     weights: str | None = None
     engine: str = "keras"
+    precision: str = "float32"
     scale: float | None = None
     size: tuple[int, int] | None = None
     tile: object = "auto"
@@ -81,7 +84,8 @@ class Restorer:
     """Restores picture files, one after the other.
 
     Raises:
-        ValueError: there are no such weights, or they are of another task; 8 orientations of what has a direction.
+        ValueError: there are no such weights, or they are of another task; 8 orientations of what has a direction;
+            bfloat16 of LiteRT.
         RuntimeError: weights that should come with the package are missing or damaged.
     """
 
@@ -91,11 +95,16 @@ class Restorer:
                 f"{DIRECTED[work.task, work.level]} has a direction, which turned pictures do not have: leave out "
                 f"--orientations. Received: orientations={work.orientations}."
             )
+        lite = work.engine == "litert" or str(work.weights).endswith(".tflite")
+        if lite and work.precision != "float32":
+            raise ValueError(f"LiteRT computes as its file says: leave out --precision. Received: {work.precision}.")
+        if work.precision == "bfloat16" and emulates_bfloat16():
+            warnings.warn("this processor is no match for bfloat16: float32 is many times as fast", stacklevel=2)
         self.work = work
         self.networks = {}  # by channels and level, made when the first picture that needs it comes
         self.named = None
         if work.weights:
-            with quiet_libraries():
+            with quiet_libraries(), computing_in(POLICIES[work.precision]):
                 self.named = self._named()
         elif work.task != "denoise":
             self._network(3, lossy=False)  # before any picture is opened: there may be no weights
@@ -186,7 +195,7 @@ class Restorer:
         elif work.task == "denoise" and level == "blind" and lossy:
             level = taken_level(work.task, channels, "jpeg")
         if (channels, level) not in self.networks:
-            with quiet_libraries():
+            with quiet_libraries(), computing_in(POLICIES[work.precision]):
                 try:
                     model = RED30(work.task, level=level, channels=channels, downsample_at=(1,))
                 except (ValueError, OSError) as error:  # the picture is not to blame

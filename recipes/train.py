@@ -32,6 +32,7 @@ from keras_rednet import dataset, weights
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.geometry import ORIENTATIONS
 from keras_rednet.metrics import SSIM_WINDOW
+from keras_rednet.precision import computing_in, emulates_bfloat16
 from recipes import csv_table, deblock, deblur, denoise, distill, distribute, inpaint, super_resolution
 from recipes.bound import bound
 from recipes.recipe import record_of
@@ -55,7 +56,6 @@ NUMBERS = {
     "teacher_orientations": int,
 }
 PRECISIONS = ("mixed_bfloat16", "float32")
-BFLOAT16 = {"avx512f", "avx_ne_convert", "bf16"}  # in /proc/cpuinfo; oneDNN has no fast bfloat16 without one of these
 MEASURED_STEPS = 10
 REVIVAL_PATCHES = 128  # tell which feature maps of earlier weights are dead
 
@@ -138,7 +138,7 @@ def _train(recipe, training, validation, out, description):
     elif recipe.start_from:
         _warn_of_seen(recipe, validation)
     keras.utils.set_random_seed(recipe.seed)
-    with _computing_in("float32"):
+    with computing_in("float32"):
         averaged = recipe.build()
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     images = training if isinstance(training, dataset.Images) else dataset.from_files(training)
@@ -379,7 +379,7 @@ def validate(restorer, images, recipe, name):
 
 def compiled(recipe, steps):
     """Returns a recipe's fresh network in its dtype policy, and what `fit` trains in its place, if it has a teacher."""
-    with _computing_in(recipe.precision):
+    with computing_in(recipe.precision):
         model = dataclasses.replace(recipe, start_from=None).build()
         teacher = recipe.build_teacher() if recipe.teacher else None
     if recipe.activation_limit:
@@ -390,16 +390,6 @@ def compiled(recipe, steps):
         trained, loss = distill.taught(model, teacher, orientations), distill.error
     trained.compile(_adam(recipe, steps), loss)  # by XLA, but for TensorFlow on a CPU, where oneDNN is faster
     return model, trained
-
-
-@contextlib.contextmanager
-def _computing_in(precision):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def seconds_per_step(recipe):
@@ -441,14 +431,6 @@ def _adam(recipe, steps):
         )
     averaging = {"use_ema": True, "ema_momentum": recipe.ema_momentum} if recipe.ema_momentum else {}
     return distribute.adam(rate, recipe.clipnorm, **averaging)
-
-
-def emulates_bfloat16(processor="/proc/cpuinfo"):
-    """Tells whether Keras would compute bfloat16 on a CPU that is slow at it; False where it tells nothing."""
-    if keras.backend.backend() != "tensorflow" or tf.config.list_physical_devices("GPU"):
-        return False
-    flags = Path(processor).read_text().split() if Path(processor).exists() else []
-    return bool(flags) and not BFLOAT16 & set(flags)
 
 
 def clean_crops(paths, color):

@@ -16,6 +16,7 @@ LEVELS = {
     "keras_rednet.exif": 0,
     "keras_rednet.geometry": 0,
     "keras_rednet.metrics": 0,
+    "keras_rednet.precision": 0,
     "keras_rednet.resize": 0,
     "keras_rednet.weights": 0,
     "keras_rednet.xmp": 0,

@@ -259,16 +259,6 @@ def test_trains_on_a_tensorflow_data_set(photos, tmp_path):
     assert json.loads((tmp_path / "weights.json").read_text())["training_images"] == "photos train image"
 
 
-@pytest.mark.parametrize(
-    ("flags", "slow"),
-    [("fpu avx avx2 fma", True), ("fpu avx2 avx512f", False), ("asimd bf16 sve", False), ("", False), (None, False)],
-)
-def test_tells_on_which_processors_bfloat16_is_slow(tmp_path, flags, slow):
-    if flags is not None:
-        (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n" if flags else "")
-    assert train.emulates_bfloat16(tmp_path / "cpuinfo") is slow
-
-
 def _precision_of_run(out):
     return json.loads((out / "recipe.json").read_text())["recipe"]["precision"]
 

@@ -1,9 +1,9 @@
 """Times restoring on a GPU: `KERAS_BACKEND=jax python -m tests.benchmark.accelerator --out runs/accelerator`.
 
-RED30 and its fast variant, gray, fresh weights, one 8-bit picture of noise, by JAX's precision of products and tile, on
-the GPU that JAX takes first. By default NVIDIA's recent GPUs multiply float32 as TensorFloat-32. What users wait for:
-tiles go to the device and come back one by one. The network is warm when the clock starts; the median of three runs
-counts. Writes accelerator.csv.
+RED30 and its fast variant, gray, fresh weights, one 8-bit picture of noise, by precision and tile, on the GPU that JAX
+takes first. By default NVIDIA's recent GPUs multiply float32 as TensorFloat-32; "bfloat16" is Keras' dtype policy.
+What users wait for: tiles go to the device and come back one by one. The network is warm when the clock starts; the
+median of three runs counts. Writes accelerator.csv.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 NETWORKS = {"RED30": (), "RED30 fast": (1,)}
-PRECISIONS = ("default", "float32")
+PRECISIONS = ("default", "float32", "bfloat16")
 TILES = ("auto", 1000, 2000)
 COLUMNS = ("device", "network", "precision", "tile", "megapixels", "seconds", "seconds per megapixel")
 
@@ -27,9 +27,12 @@ def once(network, precision, tile, picture):
     import jax
 
     from keras_rednet import RED30, restore
+    from keras_rednet.precision import computing_in
 
-    model, seconds = RED30(weights=None, downsample_at=NETWORKS[network]), []
-    with jax.default_matmul_precision(precision):
+    half = precision == "bfloat16"
+    with computing_in("mixed_bfloat16" if half else "float32"):
+        model, seconds = RED30(weights=None, downsample_at=NETWORKS[network]), []
+    with jax.default_matmul_precision("default" if half else precision):
         restore(model, picture, tile=tile)
         for _ in range(3):
             start = time.perf_counter()
