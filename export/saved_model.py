@@ -9,11 +9,12 @@ from pathlib import Path
 
 from keras_rednet import weights
 from keras_rednet.photos import COLORS
+from keras_rednet.precision import POLICIES
 from keras_rednet.saved_model import export_saved_model
 from recipes.evaluate import network
 
 
-def build(name, out, most_pixels=None):
+def build(name, out, precision="float32", most_pixels=None):
     """Writes the SavedModel of shipped weights, by name, below `out`, in place of what is there; returns its folder."""
     name = weights.versioned(name)
     base, _, version = name.rpartition("-v")
@@ -25,7 +26,8 @@ def build(name, out, most_pixels=None):
     temporary.mkdir()
     try:
         metadata = weights.about(name, record)
-        export_saved_model(network(name), temporary / version, color=color, most_pixels=most_pixels, metadata=metadata)
+        options = {"color": color, "precision": precision, "most_pixels": most_pixels, "metadata": metadata}
+        export_saved_model(network(name), temporary / version, **options)
         if folder.exists():
             folder.rename(temporary / "replaced")
         (temporary / version).rename(folder)
@@ -38,10 +40,13 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m export.saved_model", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="of shipped weights; all without it")
     parser.add_argument("--out", type=Path, default=Path("dist"), metavar="FOLDER")
+    parser.add_argument(
+        "--precision", choices=POLICIES, default="float32", help="bfloat16: for processors that have it"
+    )
     parser.add_argument("--most-pixels", type=int, metavar="NUMBER", help="refuse larger pictures; none without it")
     options = parser.parse_args(arguments)
     for name in options.names or sorted(weights.records()):
-        print(build(name, options.out, options.most_pixels), flush=True)
+        print(build(name, options.out, options.precision, options.most_pixels), flush=True)
 
 
 if __name__ == "__main__":

@@ -179,6 +179,7 @@ def _add_export(commands):
     export.add_argument("--quantize", choices=("float16", "dynamic", "int8"), help="a smaller TFLite file")
     export.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="of a TFLite file's images; any, without it")
     export.add_argument("--calibration", type=Path, metavar="FOLDER", help="corrupted pictures, for --quantize int8")
+    export.add_argument("--precision", choices=PRECISIONS, help="in which a SavedModel computes; float32 without it")
     export.add_argument("--most-pixels", type=int, metavar="NUMBER", help="a SavedModel refuses larger pictures")
     export.set_defaults(run=_export)
 
@@ -264,8 +265,8 @@ def _export(options):
     tflite = options.output.suffix == ".tflite"
     if not tflite and (options.quantize or options.size or options.calibration):
         raise ValueError(f"--quantize, --size and --calibration are for .tflite files. Received: -o {options.output}.")
-    if tflite and options.most_pixels is not None:
-        raise ValueError(f"--most-pixels is for SavedModels. Received: -o {options.output}.")
+    if tflite and (options.most_pixels is not None or options.precision):
+        raise ValueError(f"--most-pixels and --precision are for SavedModels. Received: -o {options.output}.")
     written = (options.output, options.output.with_suffix(".json")) if tflite else ()
     if options.calibration and options.quantize != "int8":
         raise ValueError(f"--calibration is for --quantize int8. Received: --quantize {options.quantize}.")
@@ -289,7 +290,8 @@ def _write_export(options, tflite):
         from keras_rednet.saved_model import export_saved_model
 
         color = photos.COLORS.get(recipe["task"], "channels")
-        export_saved_model(network, options.output, color=color, most_pixels=options.most_pixels, metadata=metadata)
+        how = {"precision": options.precision or "float32", "most_pixels": options.most_pixels}
+        export_saved_model(network, options.output, color=color, metadata=metadata, **how)
     else:
         from keras_rednet.tflite import QUANTIZE, export_tflite, stands
 

@@ -20,7 +20,8 @@ def fold(model, dtype="float32"):
 
     Args:
         model: a network of `REDNet`, RED10, RED20 or RED30, of any variant.
-        dtype: the dtype policy by which the layers compute; None leaves each its own.
+        dtype: the dtype policy by which the layers compute, but for the last sum, which is float32; None leaves each
+            its own.
 
     Returns:
         keras.Model: `corrupted` [n, h, w, c] float32 in [0, 1], h and w multiples of `size_multiple(model)`, ->
@@ -45,7 +46,8 @@ def fold(model, dtype="float32"):
     def folded_layer(layer):
         if isinstance(layer, layers.Conv2DTranspose):
             return _convolution(layer, dtype)
-        config = layer.get_config() | {"trainable": True} | ({"dtype": dtype} if dtype else {})
+        own = dtype is None or layer.name == "restored"
+        config = layer.get_config() | {"trainable": True} | ({} if own else {"dtype": dtype})
         return layer.__class__.from_config({key: config[key] for key in config if not key.startswith("lora_")})
 
     def call(layer, *args, **kwargs):

@@ -101,7 +101,7 @@ def test_litert_leaves_what_is_sharp_as_keras_does(tmp_path):
 def test_most_pixels_are_for_saved_models(own_weights, tmp_path, capsys):
     run = ["export", str(own_weights), "--most-pixels", "600"]
     assert main([*run, "-o", str(tmp_path / "model.tflite")]) == 2
-    assert "--most-pixels is for SavedModels. Received: -o" in capsys.readouterr().err
+    assert "--most-pixels and --precision are for SavedModels. Received: -o" in capsys.readouterr().err
     assert main([*run, "-o", str(tmp_path / "1")]) == 0
     restored = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
     channels = read_record(own_weights)["recipe"]["channels"]

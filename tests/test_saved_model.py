@@ -1,6 +1,7 @@
 """The SavedModel gives what `restore` gives, through TensorFlow in Python and through its C API alone."""
 
 import io
+import json
 import shutil
 import struct
 import subprocess
@@ -80,6 +81,25 @@ def test_a_policy_of_mixed_precision_does_not_reach_it(mixed_bfloat16, tmp_path)
     image = np.random.default_rng(1).random((1, 17, 23, 1), "float32")
     restored = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"](image=tf.constant(image))
     np.testing.assert_array_equal(restored["restored"].numpy(), image)
+
+
+def test_computes_in_bfloat16_where_that_is_asked_for(tmp_path):
+    model = network(downsample_at=(1,))
+    image = np.random.default_rng(1).random((1, 17, 23, 1), "float32")
+    restored = []
+    for version, precision in (("1", "float32"), ("2", "bfloat16")):
+        export_saved_model(model, tmp_path / version, precision=precision)
+        signature = tf.saved_model.load(str(tmp_path / version)).signatures["serving_default"]
+        restored.append(signature(image=tf.constant(image))["restored"].numpy())
+        about = json.loads((tmp_path / version / "assets.extra" / "keras_rednet.json").read_text())
+        assert about["precision"] == precision
+    assert 1e-5 < np.abs(restored[0] - restored[1]).max() < 0.02
+    fresh = REDNet(10, filters=4)  # returns its input
+    export_saved_model(fresh, tmp_path / "3", precision="bfloat16")
+    restored = tf.saved_model.load(str(tmp_path / "3")).signatures["serving_default"](image=tf.constant(image))
+    np.testing.assert_array_equal(restored["restored"].numpy(), image)  # the last sum is float32
+    with pytest.raises(ValueError, match="`precision` must be one of .* Received: precision='half'"):
+        export_saved_model(fresh, tmp_path / "4", precision="half")
 
 
 def test_bytes(exported, loaded):
