@@ -66,7 +66,7 @@ FIXED = [
 # Most small pictures are JPEGs, whose blocks and ringing the blind network sharpens. JPEG spoils colours as well, so
 # this one restores all three channels.
 AS_JPEG = {f"{scale} as JPEG": LowResolution((scale,), JpegCompression((80, 80))) for scale in SCALES}
-STORED = Sometimes(JpegCompression((30, 98), random_grid=True), 0.9)
+STORED = Sometimes(JpegCompression((30, 98), random_grid=True), 0.75)
 JPEG_COLOR = dataclasses.replace(
     BLIND,
     level="jpeg",
