@@ -14,8 +14,15 @@ from pathlib import Path
 PAGE = Path(__file__).parent / "web"
 LICENSE = Path(__file__).parent.parent / "LICENSE"
 STATIC = ("index.html", "page.js", "style.css", "third_party.txt")
-# One for each task and colour: no network of one scale or quality only, and of colour the one that knows JPEGs.
-NETWORKS = ("denoise-jpeg-color", "denoise-blind-gray", "super-resolution-blind-gray", "deblock-blind-gray")
+# One for each task and colour: none of one scale or quality only, and of colour those that know JPEGs.
+NETWORKS = (
+    "denoise-jpeg-color",
+    "denoise-blind-gray",
+    "super-resolution-jpeg-color",
+    "super-resolution-blind-gray",
+    "deblock-blind-color",
+    "deblock-blind-gray",
+)
 FILES = tuple(f"red30-fast-{network}-*" for network in NETWORKS)
 RUNTIME = ("litert_wasm_internal", "litert_wasm_compat_internal")  # with and without relaxed SIMD
 

@@ -64,11 +64,13 @@ def trials(metadata):
     every = level in ("blind", "jpeg")
     scales = {f"scale {scale}": corruption for scale, corruption in super_resolution.SCALES.items()}
     noise = NOISE | denoise.AS_JPEG if level == "jpeg" else NOISE
-    qualities = {f"quality {quality}": corruption for quality, corruption in deblock.QUALITIES.items()}
+    if level == "jpeg":
+        scales |= {f"scale {key}": corruption for key, corruption in super_resolution.AS_JPEG.items()}
+    qualities = deblock.COLOR_QUALITIES if color == "rgb" else deblock.QUALITIES
     name, corruptions = {
         "denoise": ("Set12" if color == "gray" else "Set5", noise if every else FIXED_NOISE),
         "super_resolution": ("Set5", scales),
-        "deblock": ("LIVE1", qualities),
+        "deblock": ("LIVE1", {f"quality {quality}": corruption for quality, corruption in qualities.items()}),
         "deblur": ("LIVE1", deblur.BLURS),
         "inpaint": ("LIVE1", inpaint.TEXT.validation | inpaint.SCRATCH.validation),
     }[task]

@@ -163,7 +163,9 @@ def _add_evaluate(commands):
     evaluate = commands.add_parser("evaluate", help="score the shipped networks on clean images of your own")
     evaluate.add_argument("task", choices=TASKS)
     evaluate.add_argument("--data", required=True, metavar="FOLDER", help="clean images")
-    evaluate.add_argument("--channels", type=int, choices=(1, 3), help="of the network; the task's own by default")
+    evaluate.add_argument(
+        "--channels", type=int, choices=(1, 3), help="of the network; by default 1, for deblur and inpaint 3"
+    )
     evaluate.add_argument("--orientations", type=int, choices=(1, 8), default=1)
     evaluate.set_defaults(run=_evaluate)
 

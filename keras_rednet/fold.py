@@ -20,8 +20,7 @@ def fold(model, dtype="float32"):
 
     Args:
         model: a network of `REDNet`, RED10, RED20 or RED30, of any variant.
-        dtype: the dtype policy by which the layers compute, but for the last sum, which is float32; None leaves each
-            its own.
+        dtype: the dtype policy by which the layers compute, but for the last sum, which is float32.
 
     Returns:
         keras.Model: `corrupted` [n, h, w, c] float32 in [0, 1], h and w multiples of `size_multiple(model)`, ->
@@ -46,8 +45,8 @@ def fold(model, dtype="float32"):
     def folded_layer(layer):
         if isinstance(layer, layers.Conv2DTranspose):
             return _convolution(layer, dtype)
-        own = dtype is None or layer.name == "restored"
-        config = layer.get_config() | {"trainable": True} | ({} if own else {"dtype": dtype})
+        policy = "float32" if layer.name == "restored" else dtype
+        config = layer.get_config() | {"dtype": policy, "trainable": True}
         return layer.__class__.from_config({key: config[key] for key in config if not key.startswith("lora_")})
 
     def call(layer, *args, **kwargs):
@@ -123,7 +122,7 @@ def _convolution(deconv, dtype):
     kernel, before, after = _phases(ops.convert_to_numpy(deconv.kernel), deconv.strides[0])
     filters, size = kernel.shape[-1], kernel.shape[0]
     options = {"activation": deconv.activation, "data_format": deconv.data_format, "name": deconv.name}
-    options["dtype"] = dtype or deconv.dtype_policy
+    options["dtype"] = dtype
     if deconv.strides[0] == 1:
         return layers.Conv2D(filters, size, padding="same", **options)
     return SubpixelConv2D(filters, size, before=before, after=after, **options)

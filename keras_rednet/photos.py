@@ -1,6 +1,7 @@
 """Restores picture files: what `rednet` does for each of its PHOTOs, and recipes/batch.py for each of millions."""
 
 import collections
+import contextlib
 import dataclasses
 import errno
 import functools
@@ -40,6 +41,7 @@ UNREAD |= {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2
 CASE, ACCENTS = "case", "how accents are written"
 ALIKE = {CASE: lambda name: unicodedata.normalize("NFC", name), ACCENTS: str.casefold}
 PROBES = {CASE: ("a", str.upper), ACCENTS: ("\xe9", lambda name: unicodedata.normalize("NFD", name))}
+BY_COLOR = ("denoise", "deblock")  # tasks that have networks for gray and for colour
 NEEDED = ("task", "level", "depth", "channels", "filters", "downsample_at")  # to build the network of a record
 COLORS = {
     "super_resolution": "luminance",
@@ -52,8 +54,8 @@ class Work:
     """What is done to every picture.
 
     Args:
-        task, level: as `RED30` takes them. Blind denoising takes the network for JPEGs for colour pictures that a lossy
-            file held.
+        task, level: as `RED30` takes them. Blind denoising, of colour pictures, and super-resolution take the networks
+            for JPEGs where a lossy file held the picture, super-resolution but for JPEGs of more than quality 90.
         weights: the name of shipped weights, a run's .npz or a .tflite file; None is the fast RED30 of the task.
         engine: "keras", or "litert", see keras_rednet/litert.py.
         precision: in which Keras computes, "float32" or "bfloat16".
@@ -95,10 +97,14 @@ class Restorer:
                 f"{DIRECTED[work.task, work.level]} has a direction, which turned pictures do not have: leave out "
                 f"--orientations. Received: orientations={work.orientations}."
             )
+        if work.precision not in POLICIES:
+            raise ValueError(f"`precision` must be one of {tuple(POLICIES)}. Received: precision={work.precision!r}.")
         lite = work.engine == "litert" or str(work.weights).endswith(".tflite")
         if lite and work.precision != "float32":
             raise ValueError(f"LiteRT computes as its file says: leave out --precision. Received: {work.precision}.")
-        if work.precision == "bfloat16" and emulates_bfloat16():
+        with quiet_libraries():
+            slow = work.precision == "bfloat16" and emulates_bfloat16()
+        if slow:
             warnings.warn("this processor is no match for bfloat16: float32 is many times as fast", stacklevel=2)
         self.work = work
         self.networks = {}  # by channels and level, made when the first picture that needs it comes
@@ -106,14 +112,14 @@ class Restorer:
         if work.weights:
             with quiet_libraries(), computing_in(POLICIES[work.precision]):
                 self.named = self._named()
-        elif work.task != "denoise":
-            self._network(3, lossy=False)  # before any picture is opened: there may be no weights
-        elif work.engine == "litert":
-            from keras_rednet.litert import require_litert
-            from keras_rednet.saved_model import require_tensorflow
+        else:
+            self._check_weights()
+            if work.engine == "litert":
+                from keras_rednet.litert import require_litert
+                from keras_rednet.saved_model import require_tensorflow
 
-            require_litert()
-            require_tensorflow()
+                require_litert()
+                require_tensorflow()
         warnings.filterwarnings("ignore", module="PIL")  # of what it reads all the same
         logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it cannot read, it also raises
 
@@ -174,7 +180,8 @@ class Restorer:
 
     def _restored(self, picture):
         image, work = picture.image, self.work
-        network = self._network(_channels(image), picture.lossy) if self.named is None else self.named
+        stored = picture.blocky if work.task == "super_resolution" else picture.lossy
+        network = self._network(_channels(image), stored) if self.named is None else self.named
         how = {"tile": work.tile, "orientations": work.orientations}
         if work.task != "super_resolution":
             return dataclasses.replace(
@@ -187,21 +194,33 @@ class Restorer:
         size = image.shape[:2] if hasattr(image, "shape") else image.size[::-1]
         return self.work.size or scaled(size, self.work.scale or 1)
 
-    def _network(self, channels, lossy):
+    def _check_weights(self):
+        """Raises an error unless all weights are there that a picture may need: before any picture is opened."""
+        for channels, level in {self._wanted(channels, stored) for channels in (1, 3) for stored in (False, True)}:
+            with _not_the_picture():
+                wanted = {"task": self.work.task, "level": level, "channels": channels}
+                weights.check(weights.find(depth=30, filters=64, downsample_at=(1,), **wanted))
+
+    def _wanted(self, channels, stored):
+        """Returns (channels, level) of the network for a picture; `stored` tells if it takes one that knows JPEGs."""
         work, level = self.work, self.work.level
-        channels = channels if work.task == "denoise" else TASK_CHANNELS[work.task]
-        if work.scale is not None:
-            level = taken_level(work.task, channels, work.scale)
-        elif work.task == "denoise" and level == "blind" and lossy:
+        channels = channels if work.task in BY_COLOR else TASK_CHANNELS[work.task]
+        if stored and level == "blind" and work.task == "denoise":
             level = taken_level(work.task, channels, "jpeg")
-        if (channels, level) not in self.networks:
-            with quiet_libraries(), computing_in(POLICIES[work.precision]):
-                try:
-                    model = RED30(work.task, level=level, channels=channels, downsample_at=(1,))
-                except (ValueError, OSError) as error:  # the picture is not to blame
-                    raise RuntimeError(str(error)) from error
-                self.networks[channels, level] = self._on_engine(model)
-        return self.networks[channels, level]
+        elif stored and work.task == "super_resolution" and taken_level(work.task, 3, "jpeg") == "jpeg":
+            channels, level = 3, "jpeg"
+        elif work.scale is not None:
+            level = taken_level(work.task, channels, work.scale)
+        return channels, level
+
+    def _network(self, channels, stored):
+        channels, level = wanted = self._wanted(channels, stored)
+        if wanted not in self.networks:
+            with quiet_libraries(), computing_in(POLICIES[self.work.precision]):
+                with _not_the_picture():
+                    model = RED30(self.work.task, level=level, channels=channels, downsample_at=(1,))
+                self.networks[wanted] = self._on_engine(model)
+        return self.networks[wanted]
 
     def _named(self):
         name = self.work.weights
@@ -226,6 +245,15 @@ class Restorer:
         from keras_rednet.tflite import stands
 
         return to_litert(model, quantize="dynamic" if stands(self.work.task, "dynamic") else None)
+
+
+@contextlib.contextmanager
+def _not_the_picture():
+    """Raises RuntimeError where weights are missing or damaged: another picture would end the same."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise RuntimeError(str(error)) from error
 
 
 def _one_ahead(executor, function, items):

@@ -36,6 +36,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # that turn a picture upright, by its orientation
+FINE_STEPS = 11  # in which a JPEG of quality 91 stores luminance, in the mean
 LOSSY_TIFFS = ("jpeg", "tiff_jpeg", "webp")  # compressions, as Pillow calls them
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 REDUCED, RAW_VERSION = 0x00FE, 0xC612  # tags of a camera's raw file, in front of which lies a small picture
@@ -67,6 +68,7 @@ class Picture:
         exif, icc_profile: the file's, bytes or None.
         dpi: the file's (horizontal, vertical) dots per inch, or None.
         lossy: whether it was in a JPEG or lossy WebP file, or so in a TIFF: its noise is no longer white.
+        blocky: whether it was in a lossy file, of JPEG files one of quality 90 or less: enlarged it shows blocks.
         colors: chunks of a PNG file that say what its numbers mean, (type, data) pairs.
         xmp: what the file's XMP says of what the picture shows, bytes or None.
     """
@@ -76,6 +78,7 @@ class Picture:
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
     lossy: bool = False
+    blocky: bool = False
     colors: tuple = ()
     xmp: bytes | None = None
 
@@ -118,6 +121,8 @@ def read_picture(path):
             profile = file.info.get("icc_profile") if file.mode not in OTHER_SPACES else None
             lossy = file.format in ("JPEG", "MPO") or file.info.get("compression") in LOSSY_TIFFS
             lossy |= file.format == "WEBP" and not _is_lossless_webp(raw)
+            steps = getattr(file, "quantization", None)  # of JPEG files
+            blocky = lossy and (not steps or np.mean(steps[min(steps)]) > FINE_STEPS)
             inverted = inverts_16_bits(file)
             unknown = file.format == "TIFF" and RESOLUTION not in file.tag_v2  # Pillow then says 1
             dpi = None if unknown else _dpi(file.info.get("dpi", ()))
@@ -149,7 +154,7 @@ def read_picture(path):
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     elif inverted:  # Pillow inverts 8 bits only
         image = Image.fromarray(65535 - np.asarray(image))
-    return Picture(image, described, profile, dpi, lossy, colors, packet)
+    return Picture(image, described, profile, dpi, lossy, bool(blocky), colors, packet)
 
 
 def _orientation(file):

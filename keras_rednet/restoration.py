@@ -57,8 +57,8 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
 
     Args:
         model: a RED-Net with 1 or 3 channels, for instance `RED30("denoise", channels=3, downsample_at=(1,))`, or a
-            TFLite file of one, by `load_tflite`. One that was built under Keras' dtype policy "mixed_bfloat16" computes
-            in that.
+            TFLite file of one, by `load_tflite`. One that was built under Keras' dtype policy "mixed_bfloat16" restores
+            in that, all others in float32.
         image: uint8 (0-255), uint16 (0-65535) or float ([0, 1]) array [h, w] or [h, w, 1|3|4], or a PIL image.
             A fourth channel is alpha and stays untouched. (Of gray PNG files of 2 or 4 bits Pillow tells a transparent
             colour wrongly, which `rednet` mends.)
@@ -353,13 +353,18 @@ def _deployment(model):
         raise ValueError(f"`model` must have 1 or 3 channels. Received: {channels} channels.")
     weights = model.get_weights()
     if model not in _deployed:
-        graph = fold(model, dtype=None)
+        graph = fold(model, dtype=_policy(model))
         _deployed[model] = weights, graph, _ready(model, graph)
     before, graph, network = _deployed[model]
     if not all(map(np.array_equal, before, weights)):
         copy_weights(model, graph)
         _deployed[model] = weights, graph, network
     return network
+
+
+def _policy(model):
+    """Returns the dtype policy to restore in: not that of float16, of which feature maps may be out of range."""
+    return "mixed_bfloat16" if {x.compute_dtype for x in model.layers if x.weights} == {"bfloat16"} else "float32"
 
 
 def _ready(model, graph):

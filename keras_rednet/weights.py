@@ -74,7 +74,12 @@ def load(model, name):
         ValueError: unknown name, a damaged file (hash), or a network of another shape.
     """
     name = versioned(name)
-    _assign(model, _read_npz(PRETRAINED / f"{name}.npz", record(name)["sha256"]), name)
+    _assign(model, _shipped(name), name)
+
+
+def check(name):
+    """Raises ValueError or OSError unless the shipped weights `name` are there and whole."""
+    _shipped(versioned(name))
 
 
 def load_file(model, path):
@@ -261,6 +266,10 @@ def about(name, record):
         raise ValueError(f"The record of {name} must say what its network restores. Missing in its recipe: {missing}.")
     origin = {"weights": name, "weights_sha256": record["sha256"], "licence": record.get("licence")}
     return {key: recipe[key] for key in keys} | origin
+
+
+def _shipped(name):
+    return _read_npz(PRETRAINED / f"{name}.npz", records()[name]["sha256"])
 
 
 def _read_npz(path, sha256):

@@ -188,7 +188,7 @@ def _write(path, rows):
 
 
 def print_scores(task, folder, *, channels, orientations):
-    """Prints PSNR and SSIM of the networks that `rednet` takes for a task on the clean images of a folder.
+    """Prints PSNR and SSIM of the networks of so many channels that `rednet` takes for a task, on images of a folder.
 
     Raises:
         ValueError: there is no such network, or no image.

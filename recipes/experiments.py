@@ -16,6 +16,7 @@ from PIL import Image
 
 from keras_rednet import dataset
 from keras_rednet.evaluation import Protocol
+from keras_rednet.photos import COLORS
 from recipes import csv_table, deblock, deblur, denoise, inpaint, super_resolution
 
 FOLDERS = {
@@ -44,8 +45,8 @@ class Experiment:
     Args:
         task: of the networks.
         level: as in the tables, "30" or "text 10".
-        network_level: of the networks made for it; blind ones, and those for noise in JPEGs, are scored as well.
-        channels: of the networks.
+        network_level: of the networks made for it; blind ones, and those for JPEGs, are scored as well.
+        channels: of the networks; where gray ones restore planes of colour, these are scored as well.
         corruption: what corrupts the images.
         protocols: tuple of `Protocol`, which differ in what is cut off before scoring.
         sets: names of image sets, keys of `FOLDERS`.
@@ -62,7 +63,8 @@ class Experiment:
     def fits(self, network):
         """Tells whether a network, a dict as in the record of shipped weights, is to be scored."""
         levels = (self.network_level, "blind", "jpeg")
-        return (network["task"], network["channels"]) == (self.task, self.channels) and network["level"] in levels
+        channels = (self.channels, 1) if self.task in COLORS else (self.channels,)  # of colour those for gray do planes
+        return network["task"] == self.task and network["channels"] in channels and network["level"] in levels
 
 
 def _experiments():
@@ -78,11 +80,14 @@ def _experiments():
         protocols = paper, dataclasses.replace(paper, shave=scale)
         sets = ("Set5", "Set14", "BSD100")
         yield Experiment("super_resolution", str(level), scale, 1, resample, protocols, sets)
+    for level, resample in super_resolution.AS_JPEG.items():
+        protocols = (Protocol(color="rgb", multiple=int(level.split()[0])),)
+        yield Experiment("super_resolution", level, "jpeg", 3, resample, protocols, ("LIVE1 colour",))
     for quality, jpeg in deblock.QUALITIES.items():
         protocols = (Protocol(color="luminance"),)
         yield Experiment("deblock", str(quality), quality, 1, jpeg, protocols, ("LIVE1", "Classic5"))
-        # as `rednet deblock` restores a colour picture: Y, Cb and Cr, each by itself
-        yield Experiment("deblock", str(quality), quality, 1, jpeg, (Protocol(color="rgb"),), ("LIVE1 colour",))
+    for quality, jpeg in deblock.COLOR_QUALITIES.items():
+        yield Experiment("deblock", str(quality), quality, 3, jpeg, (Protocol(color="rgb"),), ("LIVE1 colour",))
     for kernel, blur in deblur.BLURS.items():
         sets = ("LIVE1", "Set14", "BSD200 full size")
         yield Experiment("deblur", kernel, kernel, 3, blur, (Protocol(color="rgb"),), sets)

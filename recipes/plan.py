@@ -100,7 +100,7 @@ def table():
         f"A step of training holds a restoration and more, so the network takes at most {1 / gpu:.3f} s per "
         f"megapixel there; with the halos of windows of {WINDOW}x{WINDOW} pixels the billion needs at most "
         f"{math.ceil(halos * total / gpu / (DAYS * 86400)):,} such GPUs for {DAYS} days, if windows reach them in "
-        "bfloat16 and in batches, while `restore` sends one at a time, in float32; "
+        "bfloat16 and in batches, while `restore` sends one at a time; "
         f"files keep {codec * gpu:.1f} cores of each busy.",
     ]
     return "\n".join(lines)

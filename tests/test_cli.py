@@ -708,7 +708,7 @@ def test_two_names_of_one_file_do_not_overwrite_each_other(tmp_path, monkeypatch
         Image.new("L", (16, 16), value).save(tmp_path / name)
     both = [(tmp_path / name, tmp_path / "out.png") for name in ("a.png", "A.png")]  # on a disk that ignores case
     told = []
-    monkeypatch.setattr(Restorer, "_network", lambda self, channels, lossy: RED10(weights=None, filters=4))
+    monkeypatch.setattr(Restorer, "_network", lambda self, channels, stored: RED10(weights=None, filters=4))
     restorer = Restorer(Work("denoise"))
     restorer.restore_files(both, lambda source, target, seconds, error: told.append(str(error)))
     assert told[0] == "None"
@@ -797,15 +797,16 @@ def test_evaluate_scores_the_shipped_network(photos, tmp_path, capsys):
 def test_evaluate_deblocks_colour_as_the_command_does(photos, tmp_path, capsys):
     shutil.copy(photos / "photo1.png", tmp_path)
     assert main(["evaluate", "deblock", "--data", str(tmp_path)]) == 0
-    gray, color = (line for line in capsys.readouterr().out.splitlines() if "quality 10" in line)
-    assert "color='luminance'" in gray
-    assert "color='rgb'" in color
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all("color='luminance'" in line for line in lines)
+    assert main(["evaluate", "deblock", "--data", str(tmp_path), "--channels", "3"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "quality 10" in line)
+    assert "color='rgb'" in line
     clean = dataset.read_image(tmp_path / "photo1.png", color="rgb").astype("float32") / 255
     blocky = np.asarray(JpegCompression((10, 10))(clean, seed=(0, 0)))
-    model = RED30("deblock", downsample_at=(1,))
-    expected = psnr(clean, restore(model, blocky, color="ycbcr"), data_range=1)
-    assert f"-> {expected:.2f} /" in color
-    assert expected > psnr(clean, restore(model, blocky), data_range=1) + 0.01
+    expected = psnr(clean, restore(RED30("deblock", channels=3, downsample_at=(1,)), blocky), data_range=1)
+    assert f"-> {expected:.2f} /" in line
 
 
 def test_evaluate_leaves_out_what_is_too_small_for_one_of_its_scales(photos, tmp_path, capsys):
@@ -821,7 +822,8 @@ def test_evaluate_leaves_out_what_is_too_small_for_one_of_its_scales(photos, tmp
     [
         ("denoise", "30 as JPEG", "denoise-jpeg-color"),
         ("super_resolution", "2", "super-resolution-blind-gray"),
-        ("deblock", "10", "deblock-blind-gray"),
+        ("super_resolution", "2 as JPEG", "super-resolution-jpeg-color"),
+        ("deblock", "80", "deblock-blind-color"),
         ("deblur", "disk", "deblur-disk-color"),
         ("inpaint", "text 20", "inpaint-text-color"),
     ],
@@ -865,7 +867,7 @@ def restore_with(fast_networks, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "task", "level", "channels", "color"),
     [
-        (["deblock"], "deblock", "blind", 1, "ycbcr"),
+        (["deblock"], "deblock", "blind", 3, "channels"),
         (["deblur", "--kernel", "disk"], "deblur", "disk", 3, "channels"),
         (["deblur", "--kernel", "motion"], "deblur", "motion", 3, "channels"),
         (["inpaint", "--remove", "text"], "inpaint", "text", 3, "channels"),
@@ -882,6 +884,14 @@ def test_commands_use_the_networks_of_their_tasks(
     pixels = np.asarray(Image.open(photos / "photo0.png"))
     expected = restore(fast_networks[channels], pixels, color=color).astype(int)
     np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.png")), expected, atol=1)
+
+
+def test_gray_pictures_are_deblocked_by_the_network_for_gray(restore_with, photos, tmp_path):
+    Image.open(photos / "photo0.png").convert("L").save(tmp_path / "gray.png")
+    status, asked = restore_with("deblock", tmp_path / "gray.png", photos / "photo0.png", "-o", tmp_path / "out")
+    assert status == 0
+    assert {network["channels"] for network in asked} == {1, 3}
+    assert Image.open(tmp_path / "out" / "gray.png").mode == "L"
 
 
 @pytest.mark.parametrize(
@@ -907,6 +917,22 @@ def test_upscale_takes_the_network_of_the_scale_where_that_is_better(
     monkeypatch.setattr(weights, "records", lambda: shipped)
     status, asked = restore_with("upscale", photos / "photo0.png", "-o", tmp_path / "out.png", "--scale", scale)
     assert (status, [network["level"] for network in asked]) == (0, [level])
+
+
+@pytest.mark.parametrize(("mode", "name"), [("L", "photo.jpg"), ("RGB", "photo.jpg"), ("RGB", "photo.webp")])
+@pytest.mark.parametrize("size", [["--scale", "2"], ["--size", "180x140"]])
+def test_upscale_takes_the_network_for_jpegs_of_what_a_lossy_file_held(
+    mode, name, size, restore_with, photos, tmp_path
+):
+    for quality, other in ((90, name), (91, "fine.jpg")):
+        Image.open(photos / "photo0.png").convert(mode).save(tmp_path / other, quality=quality)
+    status, asked = restore_with("upscale", tmp_path / name, tmp_path / "fine.jpg", "-o", tmp_path / "out", *size)
+    assert status == 0
+    assert [(network["channels"], network["level"]) for network in asked] in (
+        [(3, "jpeg"), (1, "blind")],
+        [(1, "blind"), (3, "jpeg")],
+    )
+    assert Image.open(tmp_path / "out" / name).mode == mode
 
 
 def test_upscale_does_not_shrink(restore_with, photos, tmp_path, capsys):

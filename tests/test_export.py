@@ -455,6 +455,7 @@ def test_saved_models_lie_where_tf_serving_looks(shipped, tmp_path):
     assert about == {
         "restores": "channels",
         "channels": 1,
+        "precision": "float32",
         "most_pixels": None,
         **weights.about(NAME, weights.record(NAME)),
     }
@@ -491,7 +492,15 @@ def test_a_saved_model_stays_until_the_next_one_is_there(shipped, tmp_path, monk
             {"sigma 10", "sigma 25", "sigma 50", "10 as JPEG", "30 as JPEG", "50 as JPEG"},
         ),
         ({"task": "super_resolution", "level": 3, "color": "luminance"}, {"scale 3"}),
+        (
+            {"task": "super_resolution", "level": "jpeg", "color": "rgb"},
+            {f"scale {scale}{kind}" for scale in (2, 3, 4) for kind in ("", " as JPEG")},
+        ),
         ({"task": "deblock", "level": "blind", "color": "luminance"}, {"quality 10", "quality 20"}),
+        (
+            {"task": "deblock", "level": "blind", "color": "rgb"},
+            {"quality 10", "quality 20", "quality 40", "quality 80"},
+        ),
         ({"task": "deblur", "level": "disk", "color": "rgb"}, {"disk"}),
         ({"task": "inpaint", "level": "text", "color": "rgb"}, {"text 10", "text 20"}),
     ],
@@ -510,7 +519,14 @@ def test_the_page_takes_one_of_the_shipped_networks_for_each_job():
         if any(fnmatch.fnmatch(name, pattern) for pattern in page.FILES)
     ]
     jobs = sorted((network["task"], network["channels"]) for network in taken)
-    assert jobs == [("deblock", 1), ("denoise", 1), ("denoise", 3), ("super_resolution", 1)]
+    assert jobs == [
+        ("deblock", 1),
+        ("deblock", 3),
+        ("denoise", 1),
+        ("denoise", 3),
+        ("super_resolution", 1),
+        ("super_resolution", 3),
+    ]
 
 
 @pytest.mark.parametrize("task", TASK_LEVELS)

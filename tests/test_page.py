@@ -26,7 +26,7 @@ MODELS = {
     "rgb": network(filters=4, channels=3, downsample_at=(1,)),
     "luminance": network(filters=4),
 }
-COLORS = {"denoise-jpeg-color": "rgb", "denoise-blind-gray": "gray"}  # the rest restore the luminance
+COLORS = {name: "rgb" for name in page.NETWORKS if name.endswith("-color")} | {"denoise-blind-gray": "gray"}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -125,7 +125,16 @@ def test_denoises_gray(tab, tmp_path):
     assert (received[..., :1] == received[..., :3]).all()
 
 
-def test_deblocks_luminance_and_colours(tab, tmp_path):
+def test_deblocks_colour_by_the_network_for_colour(tab, tmp_path):
+    photo = photograph(tmp_path / "photo.png", (123, 150, 3))
+    tab.select_option("#task", "deblock")
+    received = restored(tab, tmp_path / "photo.png")
+    assert_same(received[..., :3], restore(MODELS["rgb"], photo), photo)
+
+
+def test_deblocks_colour_plane_by_plane_where_there_is_none(tab, site, tmp_path):
+    models = [model for model in tab.request.get(f"{site}models/models.json").json() if model["color"] != "rgb"]
+    tab.route("**/models.json", lambda route: route.fulfill(json=models))
     photo = photograph(tmp_path / "photo.png", (123, 150, 3))
     tab.select_option("#task", "deblock")
     received = restored(tab, tmp_path / "photo.png")
@@ -151,6 +160,18 @@ def test_enlarges(tab, tmp_path, scale):
     received = restored(tab, tmp_path / "photo.png")
     size = (scale * 61, scale * 75)
     assert_same(received[..., :3], upscale(MODELS["luminance"], photo, size), photo.repeat(scale, 0).repeat(scale, 1))
+
+
+def test_enlarges_jpegs_by_the_network_for_them(tab, tmp_path):
+    photograph(tmp_path / "photo.png", (61, 75))
+    tab.select_option("#task", "super_resolution")
+    for quality, color in ((90, "rgb"), (91, "luminance")):
+        file = tmp_path / f"{quality}.jpg"
+        Image.open(tmp_path / "photo.png").save(file, quality=quality, exif=b"Exif\0\0" + bytes(60_000))
+        photo = np.asarray(Image.open(file))
+        received = restored(tab, file)
+        assert_same(received[..., 0], upscale(MODELS[color], photo, scale=2), photo.repeat(2, 0).repeat(2, 1))
+        assert (received[..., :1] == received[..., :3]).all()
 
 
 @pytest.mark.parametrize("kind", ["hidden", "faint"])

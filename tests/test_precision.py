@@ -1,5 +1,7 @@
 """Restoring in bfloat16, and where that is slow."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -46,6 +48,12 @@ def test_a_network_computes_in_the_policy_that_it_was_built_under(noisy):
     np.testing.assert_array_equal(restore(fresh, corrupted), corrupted)  # the last sum is float32
 
 
+def test_float16_which_holds_no_large_feature_maps_does_not_reach_it(noisy):
+    with precision.computing_in("mixed_float16"):
+        model = RED10(**FAST)
+    np.testing.assert_array_equal(restore(model, noisy[1]), restore(RED10(**FAST), noisy[1]))
+
+
 def test_the_command_computes_in_bfloat16(noisy, tmp_path, capsys):
     pixels = np.rint(255 * np.clip(noisy[1], 0, 1)).astype("uint8")
     Image.fromarray(pixels[..., 0]).save(tmp_path / "photo.png")
@@ -64,6 +72,10 @@ def test_the_command_computes_in_bfloat16(noisy, tmp_path, capsys):
 
 def test_warns_where_bfloat16_is_slow(monkeypatch):
     monkeypatch.setattr(photo_module, "emulates_bfloat16", lambda: True)
-    photo_module.Restorer(photo_module.Work("denoise"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        photo_module.Restorer(photo_module.Work("denoise"))
+    with pytest.raises(ValueError, match="`precision` must be one of .* Received: precision='half'"):
+        photo_module.Restorer(photo_module.Work("denoise", precision="half"))
     with pytest.warns(UserWarning, match="no match for bfloat16: float32 is many times as fast"):
         photo_module.Restorer(photo_module.Work("denoise", precision="bfloat16"))

@@ -3,7 +3,7 @@
 // Tiles overlap by the network's reach, so the result is that of the whole picture. (A smaller picture is reflected to
 // fill the file's size, which shows at its border, a little.)
 
-import { put, rgbToYcbcr, take, ycbcrToRgb } from "./pixels.js";
+import { grayed, put, rgbToYcbcr, take, ycbcrToRgb } from "./pixels.js";
 
 export class Network {
   /**
@@ -24,7 +24,8 @@ export class Network {
   async restore(values, gray) {
     const { channels, color, task } = this.metadata;
     if (channels === 3) {
-      put(values, [0, 1, 2], await this.run(take(values, [0, 1, 2])));
+      const restored = await this.run(take(values, [0, 1, 2]));
+      put(values, [0, 1, 2], gray ? grayed(restored) : restored);
       return;
     }
     const luminance = color === "luminance" && !gray;

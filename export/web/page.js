@@ -2,7 +2,8 @@
 
 const $ = (id) => document.getElementById(id);
 const PIXELS = 2 ** 26; // of a result: page and worker take 20 to 30 bytes for each, and canvases hold little more
-let photo = null; // {name, width, height, bytes}
+const FINE_STEPS = 11; // in which a JPEG of quality 91 stores luminance, in the mean
+let photo = null; // {name, width, height, bytes, blocky}
 let latest = 0; // how many files were taken
 let worker = null;
 let busy = false;
@@ -76,7 +77,18 @@ async function pixels(file) {
   context.drawImage(bitmap, 0, 0);
   const { width, height, data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
   bitmap.close();
-  return { width, height, bytes: data };
+  return { width, height, bytes: data, blocky: await isBlocky(file) };
+}
+
+/** Whether a photo shows blocks when it is enlarged: from a WebP file, or from a JPEG of quality 90 or less. */
+async function isBlocky(file) {
+  if (file.type !== "image/jpeg") return file.type === "image/webp";
+  const head = new Uint8Array(await file.slice(0, 2 ** 20).arrayBuffer());
+  for (let at = 2; head[at] === 0xff; at += 2 + 256 * head[at + 2] + head[at + 3]) {
+    const steps = head.subarray(at + 5, at + 69);
+    if (head[at + 1] === 0xdb && head[at + 4] === 0) return steps.reduce((a, b) => a + b) / 64 > FINE_STEPS;
+  }
+  return true;
 }
 
 function restore() {
@@ -99,10 +111,10 @@ function restore() {
   $("progress").hidden = $("stop").hidden = false;
   $("progress").removeAttribute("value");
   say(`Restoring ${photo.name} ...`);
-  const { width, height, bytes } = photo;
+  const { width, height, bytes, blocky } = photo;
   const [precision, accelerator] = [$("precision").value, $("accelerator").value];
   try {
-    worker.postMessage({ task, scale, precision, accelerator, width, height, bytes });
+    worker.postMessage({ task, scale, precision, accelerator, width, height, bytes, blocky });
   } catch {
     fail("the browser is out of memory.");
   }

@@ -103,6 +103,12 @@ export function put(values, channels, taken) {
   for (let i = 0, j = 0; i < values.length; i += 4) for (const c of channels) values[i + c] = taken[j++];
 }
 
+/** Makes the channels of RGB floats their mean, in place, and returns them. */
+export function grayed(values) {
+  for (let i = 0; i < values.length; i += 3) values.fill((values[i] + values[i + 1] + values[i + 2]) / 3, i, i + 3);
+  return values;
+}
+
 /** Turns the colours of RGBA floats into luminance and chroma, in place. */
 export function rgbToYcbcr(values) {
   for (let i = 0; i < values.length; i += 4) {

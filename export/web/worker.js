@@ -1,5 +1,5 @@
 // Restores pictures beside the page, so that the page stays awake. One message in,
-//   {task, scale, precision, accelerator, width, height, bytes}: RGBA pixels,
+//   {task, scale, precision, accelerator, width, height, bytes, blocky}: RGBA pixels,
 // and out {tile, tiles} after each tile, then {width, height, before, after}: RGBA pixels; or {error}, words.
 
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
@@ -18,10 +18,12 @@ onmessage = async ({ data: request }) => {
   }
 };
 
-async function restore({ task, scale, precision, accelerator, width, height, bytes }) {
+async function restore({ task, scale, precision, accelerator, width, height, bytes, blocky }) {
   const photo = new Picture(width, height, bytes);
   const gray = photo.isGray();
-  const colors = task === "denoise" ? [gray ? "gray" : "rgb"] : ["rgb", "luminance", "gray"];
+  const plain = task === "super_resolution" ? !blocky : gray; // to enlarge, that for colour knows blocks
+  const colors = plain ? ["gray", "luminance", "rgb"] : ["rgb", "luminance", "gray"];
+  if (task === "denoise") colors.length = 1; // others do not know its noise
   const network = await load(await choose(task, colors, precision), accelerator);
   const larger = task === "super_resolution";
   const picture = larger ? new Enlarged(photo, scale) : photo;

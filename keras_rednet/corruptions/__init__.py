@@ -9,8 +9,8 @@ The contract of every class here:
   TensorFlow operations: the same in eager code and inside tf.data, on any number of workers. (Resampling takes its
   matrices from NumPy, so a graph with it runs where it was built.)
 - The result is not clipped, unless the real process clips; then the class says so.
-- Of noise, JPEG and resampling what is random is drawn by `draw` and applied by `apply`, which is deterministic but for
-  the noise that it adds.
+- Of noise, JPEG and `BicubicResample` what is random is drawn by `draw` and applied by `apply`, which is deterministic
+  but for the noise that it adds.
 
 They are TensorFlow's: where another backend trains, call `dataset.keep_tensorflow_off_gpus` before the first, or
 TensorFlow takes the GPU's memory.
