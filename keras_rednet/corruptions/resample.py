@@ -66,6 +66,7 @@ class LowResolution:
         ValueError: no scales, or one that is no integer of at least 1; no corruption.
 
     Example:
+        >>> from keras_rednet.corruptions import JpegCompression
         >>> LowResolution((2, 3), JpegCompression((75, 75)))(tf.zeros([12, 12, 3]), seed=(0, 1)).shape
         TensorShape([12, 12, 3])
     """
