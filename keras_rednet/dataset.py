@@ -189,6 +189,17 @@ def read_image(file, *, color="rgb"):
     return np.rint(255 * colors.luminance(pixels / 255.0)).astype(np.uint8) if color == "luminance" else pixels
 
 
+def middle(image, side):
+    """Returns the middle `side` x `side` pixels of an image [h, w, c], fewer where it is smaller.
+
+    Example:
+        >>> middle(np.arange(5).reshape(1, 5, 1), side=3)[0, :, 0].tolist()
+        [1, 2, 3]
+    """
+    top, left = (max(0, length - side) // 2 for length in image.shape[:2])
+    return image[top : top + side, left : left + side]
+
+
 def keep_tensorflow_off_gpus():
     """Leaves the GPUs to JAX or PyTorch, where Keras runs on one of them; call it before any TensorFlow operation."""
     if keras.backend.backend() != "tensorflow":

@@ -55,7 +55,8 @@ class Work:
 
     Args:
         task, level: as `RED30` takes them. Blind denoising, of colour pictures, and super-resolution take the networks
-            for JPEGs where a lossy file held the picture, super-resolution but for JPEGs of more than quality 90.
+            for JPEGs where a lossy file held the picture, but for JPEGs of more than quality 90, denoising where they
+            are of full resolution in colour.
         weights: the name of shipped weights, a run's .npz or a .tflite file; None is the fast RED30 of the task.
         engine: "keras", or "litert", see keras_rednet/litert.py.
         precision: in which Keras computes, "float32" or "bfloat16".
@@ -180,7 +181,7 @@ class Restorer:
 
     def _restored(self, picture):
         image, work = picture.image, self.work
-        stored = picture.blocky if work.task == "super_resolution" else picture.lossy
+        stored = picture.blocky if work.task == "super_resolution" else picture.blotchy
         network = self._network(_channels(image), stored) if self.named is None else self.named
         how = {"tile": work.tile, "orientations": work.orientations}
         if work.task != "super_resolution":

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from keras_rednet import exif, geometry, xmp
 from keras_rednet.color import OTHER_SPACES, inverts_16_bits
@@ -36,7 +36,8 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # that turn a picture upright, by its orientation
-FINE_STEPS = 11  # in which a JPEG of quality 91 stores luminance, in the mean
+FINE_STEPS = 11  # in which a JPEG of quality 91 stores luminance, in the mean: recipes/results/stored.csv tells why
+WHOLE_COLOR = 0  # what Pillow says of a JPEG that stores colour at full resolution
 LOSSY_TIFFS = ("jpeg", "tiff_jpeg", "webp")  # compressions, as Pillow calls them
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 REDUCED, RAW_VERSION = 0x00FE, 0xC612  # tags of a camera's raw file, in front of which lies a small picture
@@ -67,8 +68,9 @@ class Picture:
         image: PIL image or uint16 [h, w, 3|4].
         exif, icc_profile: the file's, bytes or None.
         dpi: the file's (horizontal, vertical) dots per inch, or None.
-        lossy: whether it was in a JPEG or lossy WebP file, or so in a TIFF: its noise is no longer white.
+        lossy: whether it was in a JPEG or lossy WebP file, or so in a TIFF.
         blocky: whether it was in a lossy file, of JPEG files one of quality 90 or less: enlarged it shows blocks.
+        blotchy: whether it was blocky, or of less resolution in colour than in gray: its noise is not white.
         colors: chunks of a PNG file that say what its numbers mean, (type, data) pairs.
         xmp: what the file's XMP says of what the picture shows, bytes or None.
     """
@@ -79,6 +81,7 @@ class Picture:
     dpi: tuple[float, float] | None = None
     lossy: bool = False
     blocky: bool = False
+    blotchy: bool = False
     colors: tuple = ()
     xmp: bytes | None = None
 
@@ -122,7 +125,8 @@ def read_picture(path):
             lossy = file.format in ("JPEG", "MPO") or file.info.get("compression") in LOSSY_TIFFS
             lossy |= file.format == "WEBP" and not _is_lossless_webp(raw)
             steps = getattr(file, "quantization", None)  # of JPEG files
-            blocky = lossy and (not steps or np.mean(steps[min(steps)]) > FINE_STEPS)
+            blocky = lossy and (not steps or bool(np.mean(steps[min(steps)]) > FINE_STEPS))
+            blotchy = blocky or (lossy and JpegImagePlugin.get_sampling(file) != WHOLE_COLOR)
             inverted = inverts_16_bits(file)
             unknown = file.format == "TIFF" and RESOLUTION not in file.tag_v2  # Pillow then says 1
             dpi = None if unknown else _dpi(file.info.get("dpi", ()))
@@ -154,7 +158,7 @@ def read_picture(path):
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     elif inverted:  # Pillow inverts 8 bits only
         image = Image.fromarray(65535 - np.asarray(image))
-    return Picture(image, described, profile, dpi, lossy, bool(blocky), colors, packet)
+    return Picture(image, described, profile, dpi, lossy, blocky, blotchy, colors, packet)
 
 
 def _orientation(file):

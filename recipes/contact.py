@@ -38,13 +38,8 @@ def sheet(rows):
         for x, (title, image) in enumerate(row.items()):
             place = x * (SIDE + 4), y * (SIDE + TITLE)
             pen.text((place[0] + 2, place[1] + 3), f"{row_title}: {title}" if not x else title, "black", font)
-            page.paste(picture(_middle(image)), (place[0], place[1] + TITLE))
+            page.paste(picture(dataset.middle(image, SIDE)), (place[0], place[1] + TITLE))
     return page
-
-
-def _middle(image):
-    top, left = (max(0, side - SIDE) // 2 for side in image.shape[:2])
-    return image[top : top + SIDE, left : left + SIDE]
 
 
 def corruptions(photo):

@@ -49,17 +49,12 @@ def cover(overlay, shape, seed):
     return np.asarray(overlay.draw(shape, seed)[0])[..., 0]
 
 
-def _middle(image):
-    top, left = ((length - SIDE) // 2 for length in image.shape[:2])
-    return image[top : top + SIDE, left : left + SIDE]
-
-
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m recipes.masked", description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, metavar="DATASETS", help="the folder of test images")
     options = parser.parse_args(arguments)
     dataset.keep_tensorflow_off_gpus()
-    clean = [_middle(image) for _, image in images(options.data, IMAGES, "rgb")]
+    clean = [dataset.middle(image, SIDE) for _, image in images(options.data, IMAGES, "rgb")]
     rows = []
     for name, record in sorted(weights.records().items()):
         for experiment in EXPERIMENTS:

@@ -437,9 +437,7 @@ def clean_crops(paths, color):
     """Returns pairs (name, clean) of the middles of the first validation images."""
     crops = []
     for path in paths[:VALIDATION_IMAGES]:
-        image = dataset.read_image(path, color=color)
-        top, left = (max(0, side - VALIDATION_CROP) // 2 for side in image.shape[:2])
-        crop = image[top : top + VALIDATION_CROP, left : left + VALIDATION_CROP]
+        crop = dataset.middle(dataset.read_image(path, color=color), VALIDATION_CROP)
         crops.append((path.name, crop.astype(np.float32) / 255))
     return crops
 

@@ -64,6 +64,7 @@ LEVELS = {
     "recipes.before_after": 11,
     "recipes.harm": 11,
     "recipes.masked": 11,
+    "recipes.stored": 11,
     "recipes.demo": 8,
     "recipes.ship": 11,
     "keras_rednet.cli": 13,

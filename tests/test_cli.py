@@ -886,6 +886,17 @@ def test_commands_use_the_networks_of_their_tasks(
     np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.png")), expected, atol=1)
 
 
+@pytest.mark.parametrize(
+    ("quality", "chroma", "level"), [(95, "4:2:0", "jpeg"), (95, "4:4:4", "blind"), (90, "4:4:4", "jpeg")]
+)
+def test_denoises_by_the_network_for_jpegs_where_noise_is_no_longer_white(
+    quality, chroma, level, restore_with, photos, tmp_path
+):
+    Image.open(photos / "photo0.png").save(tmp_path / "photo.jpg", quality=quality, subsampling=chroma)
+    status, asked = restore_with("denoise", tmp_path / "photo.jpg", "-o", tmp_path / "out.png")
+    assert (status, [network["level"] for network in asked]) == (0, [level])
+
+
 def test_gray_pictures_are_deblocked_by_the_network_for_gray(restore_with, photos, tmp_path):
     Image.open(photos / "photo0.png").convert("L").save(tmp_path / "gray.png")
     status, asked = restore_with("deblock", tmp_path / "gray.png", photos / "photo0.png", "-o", tmp_path / "out")

@@ -182,6 +182,24 @@ def test_a_tiff_may_hold_a_jpeg(tmp_path):
         assert read_picture(tmp_path / "a.tif").lossy == lossy
 
 
+@pytest.mark.parametrize(
+    ("name", "quality", "chroma", "found"),
+    [
+        ("a.jpg", 90, "4:4:4", (True, True)),
+        ("a.jpg", 91, "4:4:4", (False, False)),
+        ("a.jpg", 91, "4:2:2", (False, True)),
+        ("a.jpg", 98, "4:2:0", (False, True)),
+        ("a.webp", 98, None, (True, True)),
+        ("a.png", None, None, (False, False)),
+    ],
+)
+def test_tells_what_storing_did_to_a_picture(name, quality, chroma, found, tmp_path):
+    options = {"subsampling": chroma} if chroma else {}
+    Image.new("RGB", (32, 32), "red").save(tmp_path / name, quality=quality, **options)
+    picture = read_picture(tmp_path / name)
+    assert (picture.blocky, picture.blotchy) == found
+
+
 def test_keeps_the_resolution_of_a_16_bit_color_png(tmp_path):
     encoded = tf.io.encode_png(pixels(9, 11, 3, dtype="uint16")).numpy()
     chunk = _chunk(b"pHYs", (11811).to_bytes(4) + (5906).to_bytes(4) + b"\1")
