@@ -66,11 +66,10 @@ def trials(metadata):
     noise = NOISE | denoise.AS_JPEG if level == "jpeg" else NOISE
     if level == "jpeg":
         scales |= {f"scale {key}": corruption for key, corruption in super_resolution.AS_JPEG.items()}
-    qualities = deblock.COLOR_QUALITIES if color == "rgb" else deblock.QUALITIES
     name, corruptions = {
         "denoise": ("Set12" if color == "gray" else "Set5", noise if every else FIXED_NOISE),
         "super_resolution": ("Set5", scales),
-        "deblock": ("LIVE1", {f"quality {quality}": corruption for quality, corruption in qualities.items()}),
+        "deblock": ("LIVE1", {f"quality {quality}": corruption for quality, corruption in deblock.QUALITIES.items()}),
         "deblur": ("LIVE1", deblur.BLURS),
         "inpaint": ("LIVE1", inpaint.TEXT.validation | inpaint.SCRATCH.validation),
     }[task]

@@ -32,31 +32,28 @@ from keras_rednet.corruptions import JpegCompression
 from keras_rednet.metrics import negative_psnr
 from recipes.recipe import Recipe, ladder
 
-QUALITIES = {quality: JpegCompression((quality, quality)) for quality in (10, 20)}
-COLOR_QUALITIES = {quality: JpegCompression((quality, quality)) for quality in (10, 20, 40, 80)}
+QUALITIES = {quality: JpegCompression((quality, quality)) for quality in (10, 20, 40, 80)}
 
-# The blocks of a photograph need not begin where a tile of it does, so the blind network sees all grids.
+# The blocks of a photograph need not begin where a tile of it does, so the blind network sees all grids. The loss
+# counts decibels, as where noise is removed: under absolute error low qualities would drown high ones.
 BLIND = Recipe(
     task="deblock",
     level="blind",
     depth=30,
     channels=1,
     color="luminance",
-    corruption=JpegCompression((5, 60), random_grid=True),
+    corruption=JpegCompression((5, 95), random_grid=True),
     validation={f"quality {quality}": jpeg for quality, jpeg in QUALITIES.items()},
+    loss=negative_psnr,
 )
 FIXED = [
-    dataclasses.replace(BLIND, level=quality, corruption=jpeg, validation={f"quality {quality}": jpeg})
-    for quality, jpeg in QUALITIES.items()
+    dataclasses.replace(
+        BLIND,
+        level=quality,
+        corruption=QUALITIES[quality],
+        validation={f"quality {quality}": QUALITIES[quality]},
+    )
+    for quality in (10, 20)
 ]
-# The loss counts decibels, as where noise is removed: under absolute error low qualities would drown high ones.
-BLIND_COLOR = dataclasses.replace(
-    BLIND,
-    channels=3,
-    color="rgb",
-    corruption=JpegCompression((5, 95), random_grid=True),
-    validation={f"quality {quality}": jpeg for quality, jpeg in COLOR_QUALITIES.items()},
-    loss=negative_psnr,
-    epochs=16,
-)
+BLIND_COLOR = dataclasses.replace(BLIND, channels=3, color="rgb", epochs=16)
 RECIPES = {name: recipe for base in (BLIND, BLIND_COLOR, *FIXED) for name, recipe in ladder(base).items()}

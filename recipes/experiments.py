@@ -86,7 +86,6 @@ def _experiments():
     for quality, jpeg in deblock.QUALITIES.items():
         protocols = (Protocol(color="luminance"),)
         yield Experiment("deblock", str(quality), quality, 1, jpeg, protocols, ("LIVE1", "Classic5"))
-    for quality, jpeg in deblock.COLOR_QUALITIES.items():
         yield Experiment("deblock", str(quality), quality, 3, jpeg, (Protocol(color="rgb"),), ("LIVE1 colour",))
     for kernel, blur in deblur.BLURS.items():
         sets = ("LIVE1", "Set14", "BSD200 full size")

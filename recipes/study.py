@@ -23,9 +23,9 @@ from pathlib import Path
 import keras
 
 from keras_rednet import dataset, weights
-from keras_rednet.corruptions import BicubicResample
+from keras_rednet.corruptions import BicubicResample, JpegCompression
 from keras_rednet.metrics import negative_psnr
-from recipes import csv_table, speed, super_resolution, tables, train
+from recipes import csv_table, deblock, speed, super_resolution, tables, train
 from recipes.recipe import Recipe
 
 EPOCHS = 8  # each ends with a backup
@@ -117,6 +117,12 @@ SCALES = dataclasses.replace(  # as v1 was trained: on pictures that nobody roun
     validation={f"scale {scale}": resample for scale, resample in super_resolution.SCALES.items()},
     loss="mae",
 )
+DEBLOCK = dataclasses.replace(  # as v1 was trained
+    train.RECIPES["red30-fast-deblock-blind-gray"],
+    corruption=JpegCompression((5, 60), random_grid=True),
+    validation={f"quality {quality}": deblock.QUALITIES[quality] for quality in (10, 20)},
+    loss="mae",
+)
 # v1 is no longer shipped: to repeat this study take it from commit 8b808eb
 SCALES_ON = dataclasses.replace(SCALES, start_from=f"{SCALES.name}-v1", learning_rate=5e-4, precision="float32")
 STUDIES = {
@@ -128,7 +134,7 @@ STUDIES = {
         "decibels": (dataclasses.replace(SCALES_ON, loss=negative_psnr),),
         "squared error": (dataclasses.replace(SCALES_ON, loss="mse"),),
     },
-    "deblock": _downsampling(train.RECIPES["red30-fast-deblock-blind-gray"], **FROM_DENOISER),
+    "deblock": _downsampling(DEBLOCK, **FROM_DENOISER),
 }
 
 
