@@ -40,7 +40,7 @@ def RED30(task="denoise", *, level="blind", channels=None, filters=64, downsampl
     Args:
         task: "denoise", "super_resolution", "deblock", "deblur" or "inpaint".
         level: how strong the corruption is; "blind" is one network for all. denoise: 10, 30, 50, 70 (sigma, 8-bit
-            units), "jpeg" (any sigma, and noise that a JPEG stored; 3 channels) or "blind"; super_resolution: 2, 3, 4
+            units), "jpeg" (any sigma, and noise that a JPEG stored) or "blind"; super_resolution: 2, 3, 4
             (scale), "jpeg" (any scale, of small pictures that a JPEG stored; 3 channels) or "blind"; deblock: 10, 20
             (JPEG quality) or "blind"; deblur: "disk", "gaussian" or "motion"; inpaint: "text" or "scratch".
         channels: 1 (gray or luminance) or 3 (RGB). None takes the task's own: 1 for denoise, super_resolution and

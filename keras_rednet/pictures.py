@@ -126,7 +126,7 @@ def read_picture(path):
             lossy |= file.format == "WEBP" and not _is_lossless_webp(raw)
             steps = getattr(file, "quantization", None)  # of JPEG files
             blocky = lossy and (not steps or bool(np.mean(steps[min(steps)]) > FINE_STEPS))
-            blotchy = blocky or (lossy and JpegImagePlugin.get_sampling(file) != WHOLE_COLOR)
+            blotchy = blocky or (lossy and file.mode != "L" and JpegImagePlugin.get_sampling(file) != WHOLE_COLOR)
             inverted = inverts_16_bits(file)
             unknown = file.format == "TIFF" and RESOLUTION not in file.tag_v2  # Pillow then says 1
             dpi = None if unknown else _dpi(file.info.get("dpi", ()))

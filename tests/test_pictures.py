@@ -183,19 +183,21 @@ def test_a_tiff_may_hold_a_jpeg(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "quality", "chroma", "found"),
+    ("name", "mode", "options", "found"),
     [
-        ("a.jpg", 90, "4:4:4", (True, True)),
-        ("a.jpg", 91, "4:4:4", (False, False)),
-        ("a.jpg", 91, "4:2:2", (False, True)),
-        ("a.jpg", 98, "4:2:0", (False, True)),
-        ("a.webp", 98, None, (True, True)),
-        ("a.png", None, None, (False, False)),
+        ("a.jpg", "RGB", {"quality": 90, "subsampling": "4:4:4"}, (True, True)),
+        ("a.jpg", "RGB", {"quality": 91, "subsampling": "4:4:4"}, (False, False)),
+        ("a.jpg", "RGB", {"quality": 91, "subsampling": "4:2:2"}, (False, True)),
+        ("a.jpg", "RGB", {"quality": 98, "subsampling": "4:2:0"}, (False, True)),
+        ("a.jpg", "CMYK", {"quality": 98}, (False, True)),
+        ("a.jpg", "L", {"quality": 90}, (True, True)),
+        ("a.jpg", "L", {"quality": 91}, (False, False)),
+        ("a.webp", "RGB", {"quality": 98}, (True, True)),
+        ("a.png", "RGB", {}, (False, False)),
     ],
 )
-def test_tells_what_storing_did_to_a_picture(name, quality, chroma, found, tmp_path):
-    options = {"subsampling": chroma} if chroma else {}
-    Image.new("RGB", (32, 32), "red").save(tmp_path / name, quality=quality, **options)
+def test_tells_what_storing_did_to_a_picture(name, mode, options, found, tmp_path):
+    Image.new(mode, (32, 32)).save(tmp_path / name, **options)
     picture = read_picture(tmp_path / name)
     assert (picture.blocky, picture.blotchy) == found
 
