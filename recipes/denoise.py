@@ -172,20 +172,20 @@ FIXED = [
 
 # Most noisy photographs are JPEGs, which store colour at half the resolution and so leave noise whose colour is blotchy
 # and weaker than its luminance: a network that knows white noise only takes it for detail and keeps it. Of gray ones
-# JPEG changes weak noise below quality 90. These see a quarter of their patches so. Colour v1 went on from blind colour
-# v3, 16 epochs at 5e-4 in float32, meant as its next version; as it came out 0.07 dB below v3 on white noise
-# (validation: 35.07, 29.26, 26.73 and 24.81), it has a level of its own, under which its record was put when it was
-# shipped. That and the RED20 and RED10 learned of qualities from 70 to 98.
+# JPEG changes weak noise below quality 90. These see half of their patches so, and a tenth without noise, or they would
+# smooth clean photographs (recipes/harm.py). Up to colour v1 and those of RED20 and RED10 it was a quarter, of quality
+# 70 to 98, and no patch without noise. Colour v1 went on from blind colour v3, 16 epochs at 5e-4 in float32, meant as
+# its next version; as it came out 0.07 dB below v3 on white noise (validation: 35.07, 29.26, 26.73 and 24.81), it has a
+# level of its own, under which its record was put when it was shipped.
 STORED = JpegCompression((60, 98), random_grid=True)
 AS_JPEG = {f"{sigma} as JPEG": Sequence((NOISE[sigma], JpegCompression((90, 90)))) for sigma in (10, 30, 50)}
 JPEG = dataclasses.replace(
-    BLIND, level="jpeg", corruption=Sequence((BLIND.corruption, Sometimes(STORED, 0.25))), validation=AS_JPEG
+    BLIND,
+    level="jpeg",
+    corruption=Sequence((Sometimes(BLIND.corruption, 0.9), Sometimes(STORED, 0.5))),
+    validation=AS_JPEG,
 )
-# A last stage, as above: most photographs in JPEGs have little noise, and are to keep their textures. A fifth of these
-# have none: without them a colour network of 0.14 to 0.23 dB more than v1 on JPEGs smoothed clean photographs more
-# (recipes/harm.py: 42.2 dB before to after, v1 45.5).
-LAST_JPEG = dataclasses.replace(JPEG, corruption=Sequence((Sometimes(LITTLE, 0.8), Sometimes(STORED, 0.5))))
-JPEG_COLOR, LAST_JPEG_COLOR = (dataclasses.replace(recipe, **COLOR) for recipe in (JPEG, LAST_JPEG))
+JPEG_COLOR = dataclasses.replace(JPEG, **COLOR)
 
 # The paper: patches of 50x50, Adam at a constant 1e-4, mean squared error. It gives neither batch size nor length.
 PAPER = dataclasses.replace(
@@ -203,7 +203,6 @@ PAPER = dataclasses.replace(
 )
 
 BASES = (BLIND, BLIND_COLOR, JPEG, JPEG_COLOR, *FIXED)
-LASTS = (LAST, LAST_COLOR, LAST_JPEG, LAST_JPEG_COLOR)
 RECIPES = {name: recipe for base in BASES for name, recipe in ladder(base).items()}
 RECIPES["denoise-paper"] = PAPER
-RECIPES |= {f"{name}-last": recipe for base in LASTS for name, recipe in ladder(base).items()}
+RECIPES |= {f"{name}-last": recipe for base in (LAST, LAST_COLOR) for name, recipe in ladder(base).items()}
