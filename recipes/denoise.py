@@ -172,7 +172,7 @@ FIXED = [
 
 # Most noisy photographs are JPEGs, which store colour at half the resolution and so leave noise whose colour is blotchy
 # and weaker than its luminance: a network that knows white noise only takes it for detail and keeps it. Of gray ones
-# JPEG changes weak noise below quality 90. These see half of their patches so, and a tenth without noise, or they would
+# JPEG changes weak noise below quality 90. These see half of their patches so, and a twentieth without noise, or they would
 # smooth clean photographs (recipes/harm.py). Up to colour v1 and those of RED20 and RED10 it was a quarter, of quality
 # 70 to 98, and no patch without noise. Colour v1 went on from blind colour v3, 16 epochs at 5e-4 in float32, meant as
 # its next version; as it came out 0.07 dB below v3 on white noise (validation: 35.07, 29.26, 26.73 and 24.81), it has a
@@ -182,7 +182,7 @@ AS_JPEG = {f"{sigma} as JPEG": Sequence((NOISE[sigma], JpegCompression((90, 90))
 JPEG = dataclasses.replace(
     BLIND,
     level="jpeg",
-    corruption=Sequence((Sometimes(BLIND.corruption, 0.9), Sometimes(STORED, 0.5))),
+    corruption=Sequence((Sometimes(BLIND.corruption, 0.95), Sometimes(STORED, 0.5))),
     validation=AS_JPEG,
 )
 JPEG_COLOR = dataclasses.replace(JPEG, **COLOR)
