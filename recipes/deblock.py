@@ -1,4 +1,4 @@
-"""JPEG deblocking (Sec. 5.4, Table 9): quality 10 and 20, and "blind", for 5 to 60, on luminance, or 5 to 95, on RGB.
+"""JPEG deblocking (Sec. 5.4, Table 9): quality 10 and 20, and "blind", for 5 to 95, on luminance or RGB.
 
     python -m recipes.train red30-fast-deblock-blind-gray --start-from red30-fast-denoise-blind-gray \
         --learning-rate 5e-4 --epochs 26 --data bsds500/train t91 --out runs/deblock
@@ -10,7 +10,8 @@ The networks for one quality went on from the blind one:
 
 A patch takes as long as a denoiser's (recipes/denoise.py). The shipped blind network is that of the 24th epoch, 52,032
 patches, with 28.66 and 30.91 dB of validation PSNR at quality 10 and 20; those for one saw 6,504 more and have 28.71
-and 30.97. recipes/results/deblock.csv holds what they reach on test images.
+and 30.97. All three learned by absolute error, the blind one of quality 5 to 60 (the recipe of commit 4a5e88f).
+recipes/results/deblock.csv holds what they reach on test images.
 
 Of colour a gray network restores Y, Cb and Cr, each by itself and unaware of the others. The network for colour, for
 any quality that photographs are stored with, restores all three in one pass. It began as the denoiser for
