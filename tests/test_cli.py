@@ -887,14 +887,22 @@ def test_commands_use_the_networks_of_their_tasks(
 
 
 @pytest.mark.parametrize(
-    ("quality", "chroma", "level"), [(95, "4:2:0", "jpeg"), (95, "4:4:4", "blind"), (90, "4:4:4", "jpeg")]
+    ("mode", "quality", "chroma", "wanted"),
+    [
+        ("RGB", 95, "4:2:0", (3, "jpeg")),
+        ("RGB", 95, "4:4:4", (3, "blind")),
+        ("RGB", 90, "4:4:4", (3, "jpeg")),
+        ("L", 95, "4:2:0", (1, "blind")),
+        ("L", 90, "4:2:0", (1, "jpeg")),
+    ],
 )
 def test_denoises_by_the_network_for_jpegs_where_noise_is_no_longer_white(
-    quality, chroma, level, restore_with, photos, tmp_path
+    mode, quality, chroma, wanted, restore_with, photos, tmp_path
 ):
-    Image.open(photos / "photo0.png").save(tmp_path / "photo.jpg", quality=quality, subsampling=chroma)
+    photo = Image.open(photos / "photo0.png").convert(mode)
+    photo.save(tmp_path / "photo.jpg", quality=quality, subsampling=chroma)
     status, asked = restore_with("denoise", tmp_path / "photo.jpg", "-o", tmp_path / "out.png")
-    assert (status, [network["level"] for network in asked]) == (0, [level])
+    assert (status, [(network["channels"], network["level"]) for network in asked]) == (0, [wanted])
 
 
 def test_gray_pictures_are_deblocked_by_the_network_for_gray(restore_with, photos, tmp_path):
