@@ -11,7 +11,7 @@ from test_model import with_random_weights
 from export import parity
 from keras_rednet import RED30, dataset, psnr, restore, weights
 from keras_rednet.corruptions import GaussianNoise
-from recipes import contact, csv_table, evaluate, experiments, plan, speed, tables
+from recipes import contact, csv_table, evaluate, experiments, plan, speed, stored, tables
 from recipes.experiments import EXPERIMENTS
 from recipes.recipe import architecture
 
@@ -25,6 +25,7 @@ def test_readme_tables_are_those_of_the_results():
     assert section("at a glance", "recipes.evaluate", tables.glance()) in readme
     assert section("results", "recipes.evaluate", tables.tables()) in results
     assert section("losses", "export.parity", parity.table(csv_table.read(parity.results()))) in results
+    assert section("stored", "recipes.stored", stored.table(csv_table.read(stored.RESULTS))) in results
     assert section("plan", "recipes.plan", plan.table()) in readme
     speeds = csv_table.read(tables.RESULTS / "speed.csv")
     assert section("denoisers", "recipes.speed", speed.table(speeds)) in readme
