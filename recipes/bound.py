@@ -22,7 +22,7 @@ def bound(model, limit):
         model: a RED-Net (keras_rednet.REDNet).
         limit: values up to it cost nothing.
     """
-    for layer in _rectified(model):
+    for layer in rectified(model):
         layer.activity_regularizer = Excess(limit)
 
 
@@ -32,7 +32,7 @@ def largest(model):
     It takes float32 [h, w, channels] in [0, 1]; what exceeds the network's size multiple is cut off.
     """
     multiple = size_multiple(model)
-    values = keras.Model(model.inputs, [ops.max(layer.output) for layer in _rectified(model)])
+    values = keras.Model(model.inputs, [ops.max(layer.output) for layer in rectified(model)])
 
     def measure(image):
         height, width = (side // multiple * multiple for side in image.shape[:2])
@@ -41,7 +41,7 @@ def largest(model):
     return measure
 
 
-def _rectified(model):
+def rectified(model):
     """Returns the layers of a network that end in a rectifier."""
     relu = keras.activations.relu
     return [

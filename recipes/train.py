@@ -35,6 +35,7 @@ from keras_rednet.metrics import SSIM_WINDOW
 from keras_rednet.precision import computing_in, emulates_bfloat16
 from recipes import csv_table, deblock, deblur, denoise, distill, distribute, inpaint, super_resolution
 from recipes.bound import bound
+from recipes.eight_bits import rounded
 from recipes.recipe import record_of
 from recipes.revive import revive
 
@@ -378,16 +379,16 @@ def validate(restorer, images, recipe, name):
 
 
 def compiled(recipe, steps):
-    """Returns a recipe's fresh network in its dtype policy, and what `fit` trains in its place, if it has a teacher."""
+    """Returns a recipe's fresh network in its dtype policy, and what `fit` trains, perhaps in its place."""
     with computing_in(recipe.precision):
         model = dataclasses.replace(recipe, start_from=None).build()
         teacher = recipe.build_teacher() if recipe.teacher else None
     if recipe.activation_limit:
         bound(model, recipe.activation_limit)
-    trained, loss = model, recipe.loss
+    trained, loss = rounded(model) if recipe.eight_bits else model, recipe.loss
     if teacher:
         orientations = 1 if recipe.teacher_orientations is None else recipe.teacher_orientations
-        trained, loss = distill.taught(model, teacher, orientations), distill.error
+        trained, loss = distill.taught(trained, teacher, orientations), distill.error
     trained.compile(_adam(recipe, steps), loss)  # by XLA, but for TensorFlow on a CPU, where oneDNN is faster
     return model, trained
 
@@ -573,6 +574,8 @@ def main(arguments=None, program="python -m recipes.train"):
     parser.add_argument(
         "--precision", choices=PRECISIONS, help="instead of the recipe's, or float32 on processors slow at bfloat16"
     )
+    rounds = "round feature maps, to lose less as int8 files: for a last stage; takes half as long again"
+    parser.add_argument("--eight-bits", action="store_true", default=None, help=rounds)
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, to train on several machines")
     parser.add_argument("--processes", type=int, default=1, metavar="NUMBER", help="that train together")
     parser.add_argument("--process", type=int, default=0, metavar="NUMBER", help="of this one, from 0")
@@ -591,7 +594,7 @@ def main(arguments=None, program="python -m recipes.train"):
             )
     if options.coordinator is None and (options.processes, options.process) != (1, 0):
         parser.error("several processes need --coordinator, the address of process 0")
-    names = ("start_from", "teacher", "precision", *NUMBERS)
+    names = ("start_from", "teacher", "precision", "eight_bits", *NUMBERS)
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     recipe = RECIPES[options.recipe]
     recipe = dataclasses.replace(recipe.smoke() if options.smoke else recipe, **changes)

@@ -43,6 +43,7 @@ LEVELS = {
     "recipes.distribute": 5,
     "recipes.leaks": 5,
     "recipes.bound": 5,
+    "recipes.eight_bits": 6,
     "recipes.distill": 5,
     "recipes.grow": 5,
     "recipes.recipe": 6,
