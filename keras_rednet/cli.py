@@ -144,7 +144,7 @@ def _add_restoring(commands, name, task, description):
         "--precision",
         choices=PRECISIONS,
         default="float32",
-        help="bfloat16: faster on processors that have it (AVX-512 BF16, AMX), and a little less exact",
+        help="bfloat16: faster on processors that have it (AVX-512 BF16), and a little less exact",
     )
     command.add_argument("--orientations", type=int, choices=(1, 8), default=1, help="8: slower, slightly better")
     command.add_argument(
@@ -341,8 +341,7 @@ def _calibration(folder, network, recipe):
     for i, path in enumerate(paths):
         image = dataset.read_image(path, color="rgb" if gray else recipe["color"])
         image = image[..., [i % 3]] if gray else image
-        top, left = (max(0, side - CALIBRATION_CROP) // 2 for side in image.shape[:2])
-        samples.append(image[top:, left:][:CALIBRATION_CROP, :CALIBRATION_CROP] / 255)
+        samples.append(dataset.middle(image, CALIBRATION_CROP) / 255)
     return with_drawings(samples, recipe["task"])
 
 

@@ -55,8 +55,8 @@ class Work:
 
     Args:
         task, level: as `RED30` takes them. Blind denoising and super-resolution take the networks for JPEGs where a
-            lossy file held the picture, but for JPEGs of more than quality 90; to denoise also for these where their
-            colour is of less resolution.
+            lossy file held the picture, except in a JPEG of more than quality 90, which takes the blind ones: to
+            denoise only if it is gray or stores colour at full resolution.
         weights: the name of shipped weights, a run's .npz or a .tflite file; None is the fast RED30 of the task.
         engine: "keras", or "litert", see keras_rednet/litert.py.
         precision: in which Keras computes, "float32" or "bfloat16".

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from keras_rednet import exif, geometry, xmp
 from keras_rednet.color import OTHER_SPACES, inverts_16_bits
@@ -36,8 +36,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # that turn a picture upright, by its orientation
-FINE_STEPS = 11  # in which a JPEG of quality 91 stores luminance, in the mean: recipes/results/stored.csv tells why
-WHOLE_COLOR = 0  # what Pillow says of a JPEG that stores colour at full resolution
+FINE_STEPS = 11  # in which a JPEG of quality 91 stores luminance: recipes/results/stored.csv tells why it is near there
 LOSSY_TIFFS = ("jpeg", "tiff_jpeg", "webp")  # compressions, as Pillow calls them
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 REDUCED, RAW_VERSION = 0x00FE, 0xC612  # tags of a camera's raw file, in front of which lies a small picture
@@ -126,7 +125,7 @@ def read_picture(path):
             lossy |= file.format == "WEBP" and not _is_lossless_webp(raw)
             steps = getattr(file, "quantization", None)  # of JPEG files
             blocky = lossy and (not steps or bool(np.mean(steps[min(steps)]) > FINE_STEPS))
-            blotchy = blocky or (lossy and file.mode != "L" and JpegImagePlugin.get_sampling(file) != WHOLE_COLOR)
+            blotchy = blocky or (lossy and len({factors[1:3] for factors in file.layer}) > 1)  # of a sampling
             inverted = inverts_16_bits(file)
             unknown = file.format == "TIFF" and RESOLUTION not in file.tag_v2  # Pillow then says 1
             dpi = None if unknown else _dpi(file.info.get("dpi", ()))

@@ -43,7 +43,7 @@ def export_saved_model(model, directory, *, color="channels", precision="float32
         color: how a one-channel network restores the colour images of `restore_image_bytes`: "channels", each of R, G
             and B; "luminance", the Y of BT.601 only (super-resolution); or "ycbcr", each of Y, Cb and Cr (deblocking).
         precision: in which it computes, whatever policy the model has: "float32", or "bfloat16", which is faster on
-            processors that have it (AVX-512 BF16, AMX), many times as slow on others, and a little less exact.
+            processors that have it (AVX-512 BF16), many times as slow on others, and a little less exact.
         most_pixels: all signatures refuse larger pictures, with tf.errors.InvalidArgumentError, before they restore
             them; None takes all. A file of some kilobytes may hold more than a server has memory for.
         metadata: dict of more to write into `assets.extra/keras_rednet.json`: task, weights, licence and the like.

@@ -183,11 +183,11 @@ FIXED = [
 
 # Most noisy photographs are JPEGs, which store colour at half the resolution and so leave noise whose colour is blotchy
 # and weaker than its luminance: a network that knows white noise only takes it for detail and keeps it. Of gray ones
-# JPEG changes weak noise below quality 90. These see half of their patches so, and a twentieth without noise, or they
+# JPEG changes weak noise up to quality 90. These see half of their patches so, and a twentieth without noise, or they
 # would smooth clean photographs (recipes/harm.py). Up to colour v1 and those of RED20 and RED10 it was a quarter, of
-# quality 70 to 98, and no patch without noise. Colour v1 went on from blind colour v3, 16 epochs at 5e-4 in float32,
-# meant as its next version; as it came out 0.07 dB below v3 on white noise (validation: 35.07, 29.26, 26.73 and 24.81),
-# it has a level of its own, under which its record was put when it was shipped.
+# quality 70 to 98, and no patch without noise (the recipe of commit 3a86d92). Colour v1 went on from blind colour v3,
+# 16 epochs at 5e-4 in float32, meant as its next version; as it came out 0.07 dB below v3 on white noise (validation:
+# 35.07, 29.26, 26.73 and 24.81), it has a level of its own, under which its record was put when it was shipped.
 STORED = JpegCompression((60, 98), random_grid=True)
 AS_JPEG = {f"{sigma} as JPEG": Sequence((NOISE[sigma], JpegCompression((90, 90)))) for sigma in (10, 30, 50)}
 JPEG = dataclasses.replace(

@@ -1,8 +1,9 @@
-"""Training for 8 bits: feature maps are rounded as in int8 files, so a network learns to bear what that takes.
+"""Training for 8 bits: feature maps are rounded, so that a network learns to bear what int8 files round.
 
-Few large values cost all others a bit: in a TFLite file the range of a channel is that of the largest, at any noise.
-A fast RED30 for JPEGs lost 0.24 dB at sigma 10, of which 0.14 in one feature map, whose values reached 49 where 6 had
-served an earlier one. Here the steps follow the largest value, and so does the gradient, which brings it down.
+Their steps (keras_rednet/tflite.py) span nearly all that a channel holds at any noise, so the few large values of
+strong noise and hard edges coarsen what weak noise needs. Here, too, the steps follow a channel's largest value, if
+only that in the batch, and the gradient follows them: it weighs what rounding costs, and brings the largest values
+down. Weights and the sum with the image stay as they are, which cost less.
 """
 
 import keras
@@ -24,12 +25,12 @@ def rounded(model):
 
     def call(layer, *args, **kwargs):
         result = layer(*args, **kwargs)
-        return EightBits(dtype=layer.dtype_policy)(result) if layer in layers else result
+        return Rounded(dtype=layer.dtype_policy)(result) if layer in layers else result
 
     return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
 
 
-class EightBits(keras.layers.Layer):
+class Rounded(keras.layers.Layer):
     """Rounds each channel to 255 steps of its range in the batch, from 0 to the largest value.
 
     The gradient passes on as if nothing were rounded, and through the length of a step. (Of steps that are learned:

@@ -33,7 +33,7 @@ class Recipe:
         loss: a Keras loss, by name ("mse" is Eq. 4 of the paper), or a function as Keras takes it.
         clipnorm: limit of the global gradient norm, or None.
         activation_limit: above which feature maps are penalized (recipes/bound.py), or None.
-        eight_bits: True rounds feature maps while training, for int8 files (recipes/eight_bits.py).
+        eight_bits: True rounds feature maps while training, for int8 files (recipes/eight_bits.py). Or None.
         ema_momentum: of the moving average of weights that is validated and kept, or None.
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
         start_from: weights to start from: shipped ones by name, with or without the version, or the path of a run's
@@ -69,7 +69,7 @@ class Recipe:
     loss: object = "mae"
     clipnorm: float | None = 1.0
     activation_limit: float | None = None
-    eight_bits: bool = False
+    eight_bits: bool | None = None
     ema_momentum: float | None = 0.995
     precision: str = "mixed_bfloat16"
     start_from: str | None = None

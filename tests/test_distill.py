@@ -10,6 +10,7 @@ from test_model import with_random_weights
 from keras_rednet import RED10, REDNet, geometry, weights
 from keras_rednet.metrics import negative_psnr
 from recipes import distill, train
+from recipes.eight_bits import rounded
 
 
 def test_the_error_is_that_of_mostly_the_teacher():
@@ -93,6 +94,17 @@ def test_a_recipes_teacher_averages_over_its_orientations(teacher):
     assert np.abs(flipped - said(None)).max() > 0.01
     np.testing.assert_allclose(said(2), (said(None) + flipped) / 2, atol=1e-2)  # bfloat16
     np.testing.assert_array_equal(said(1), said(None))
+
+
+def test_a_student_that_trains_for_8_bits_learns_from_a_teacher_too(teacher):
+    recipe = train.RECIPES["red10-fast-denoise-blind-gray"].smoke()
+    recipe = dataclasses.replace(recipe, teacher=str(teacher), eight_bits=True, precision="float32")
+    model, both = train.compiled(recipe, 10)
+    with_random_weights(model)
+    image = np.random.default_rng(0).random((1, 16, 16, 1), "float32")
+    student, _ = np.split(np.asarray(both(image)), 2, axis=-1)
+    np.testing.assert_allclose(student, rounded(model)(image), atol=1e-6)
+    assert np.abs(student - np.asarray(model(image))).max() > 1e-4
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from test_model import with_random_weights
 from keras_rednet import REDNet
 from recipes import train
 from recipes.bound import rectified
-from recipes.eight_bits import EightBits, rounded
+from recipes.eight_bits import Rounded, rounded
 
 
 def test_each_channel_is_rounded_to_255_steps_of_its_range():
     values = np.random.default_rng(0).uniform(-1, 1, (2, 5, 6, 3)).clip(0).astype("float32") * [1, 10, 0]
-    received = np.asarray(EightBits()(values.astype("float32")))
+    received = np.asarray(Rounded()(values.astype("float32")))
     np.testing.assert_array_equal(received[values == 0], 0)
     np.testing.assert_allclose(received.max((0, 1, 2)), values.max((0, 1, 2)), rtol=1e-6)
     for channel, step in enumerate(values.max((0, 1, 2))[:2] / 255):
@@ -27,7 +27,7 @@ def test_the_gradient_passes_on_and_through_the_length_of_a_step():
     values = tf.Variable(np.array([0, 1, 2.4, 510], "float32").reshape(1, 2, 2, 1))  # in steps of 2: 0, 0.5, 1.2, 255
     weights = np.array([1, 10, 100, 1000], "float32").reshape(1, 2, 2, 1)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(weights * EightBits()(values))
+        loss = tf.reduce_sum(weights * Rounded()(values))
     lost = np.array([0, -0.5, -0.2, 0])
     expected = [1, 10, 100, 1000 + weights.ravel() @ lost / 255]
     np.testing.assert_allclose(np.ravel(tape.gradient(loss, values)), expected, rtol=1e-6)
@@ -53,7 +53,7 @@ def test_a_run_trains_for_8_bits_where_it_is_asked_to(photos, tmp_path, monkeypa
     train.main([*run, str(tmp_path / "rounded"), "--eight-bits"])
     assert len(networks) == 1
     recipes = [json.loads((tmp_path / name / "recipe.json").read_text())["recipe"] for name in ("plain", "rounded")]
-    assert [recipe["eight_bits"] for recipe in recipes] == [False, True]
+    assert [recipe["eight_bits"] for recipe in recipes] == [None, True]
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])

@@ -189,7 +189,10 @@ def test_a_tiff_may_hold_a_jpeg(tmp_path):
         ("a.jpg", "RGB", {"quality": 91, "subsampling": "4:4:4"}, (False, False)),
         ("a.jpg", "RGB", {"quality": 91, "subsampling": "4:2:2"}, (False, True)),
         ("a.jpg", "RGB", {"quality": 98, "subsampling": "4:2:0"}, (False, True)),
-        ("a.jpg", "CMYK", {"quality": 98}, (False, True)),
+        ("a.jpg", "CMYK", {"quality": 98}, (False, False)),
+        ("a.mpo", "RGB", {"quality": 98}, (False, True)),
+        ("a.mpo", "RGB", {"quality": 98, "subsampling": "4:4:4"}, (False, False)),
+        ("a.tif", "RGB", {"compression": "jpeg", "quality": 98}, (True, True)),
         ("a.jpg", "L", {"quality": 90}, (True, True)),
         ("a.jpg", "L", {"quality": 91}, (False, False)),
         ("a.webp", "RGB", {"quality": 98}, (True, True)),
@@ -200,6 +203,18 @@ def test_tells_what_storing_did_to_a_picture(name, mode, options, found, tmp_pat
     Image.new(mode, (32, 32)).save(tmp_path / name, **options)
     picture = read_picture(tmp_path / name)
     assert (picture.blocky, picture.blotchy) == found
+
+
+def test_colour_that_is_stored_twice_as_often_as_need_be_is_of_full_resolution(tmp_path):
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.jpg", quality=98, subsampling="4:4:4")
+    content = bytearray((tmp_path / "a.jpg").read_bytes())
+    frame = content.index(b"\xff\xc0")
+    for component in range(3):
+        content[frame + 11 + 3 * component] = 0x12
+    (tmp_path / "a.jpg").write_bytes(content)
+    with Image.open(tmp_path / "a.jpg") as file:
+        assert [factors[1:3] for factors in file.layer] == [(1, 2)] * 3
+    assert not read_picture(tmp_path / "a.jpg").blotchy
 
 
 def test_keeps_the_resolution_of_a_16_bit_color_png(tmp_path):
