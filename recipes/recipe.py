@@ -4,10 +4,12 @@ import dataclasses
 import warnings
 
 from keras_rednet import weights
+from keras_rednet.corruptions import Quantization, Sometimes
 from keras_rednet.metrics import negative_psnr
 from keras_rednet.model import BUILDERS, REDNet
 from recipes.grow import add_color, grow, shrink
 
+HALF_ROUNDED = Sometimes(Quantization(), 0.5)  # patches as 8-bit files have them
 SPEEDS = {(): "", (1,): "-fast"}
 
 

@@ -38,11 +38,10 @@ from keras_rednet.corruptions import (
     Sometimes,
 )
 from keras_rednet.metrics import negative_psnr
-from recipes.recipe import Recipe, ladder
+from recipes.recipe import HALF_ROUNDED, Recipe, ladder
 
 SCALES = {scale: BicubicResample((scale,)) for scale in (2, 3, 4)}
 ROUNDED = {f"{scale} rounded": Sequence((resample, Quantization())) for scale, resample in SCALES.items()}
-HALF_ROUNDED = Sometimes(Quantization(), 0.5)
 
 # Decibels (`negative_psnr`) teach more than absolute error, 0.02 dB in 4,320 patches from blind v1
 # (recipes/results/study-super-resolution-on.csv), but what they teach is not all good: after v2's 14 epochs on pictures
