@@ -173,8 +173,8 @@ BLIND = Recipe(
     loss=negative_psnr,
 )
 # A last stage for what users have. Most photographs have little noise, so half of the patches have at most sigma 25, the
-# others up to 75; and all are files of 8 bits, which cut off what noise puts beyond black and white, so half of the patches
-# are rounded. Networks that had not seen such, colour v5 and JPEGs' v1, lost 1.1 dB by it at sigma 50.
+# others up to 75; and files of 8 bits cut off what noise puts beyond black and white, so half of the patches are
+# rounded.
 LITTLE = Sequence((GaussianNoise((0, 25)), Sometimes(GaussianNoise((0, 71)), 0.5), HALF_ROUNDED))
 LAST = dataclasses.replace(
     BLIND, corruption=LITTLE, validation={f"sigma {level}": noise for level, noise in (NOISE | ROUNDED).items()}

@@ -72,6 +72,9 @@ def _experiments():
     for sigma, noise in denoise.NOISE.items():
         yield Experiment("denoise", str(sigma), sigma, 1, noise, (Protocol(color="gray"),), gray)
         yield Experiment("denoise", str(sigma), sigma, 3, noise, (Protocol(color="rgb"),), (*color, "BSD200 full size"))
+    for level, noise in denoise.ROUNDED.items():
+        yield Experiment("denoise", level, "blind", 1, noise, (Protocol(color="gray"),), ("BSD68",))
+        yield Experiment("denoise", level, "blind", 3, noise, (Protocol(color="rgb"),), color)
     for level, noise in denoise.AS_JPEG.items():
         yield Experiment("denoise", level, "jpeg", 3, noise, (Protocol(color="rgb"),), color)
     for level, resample in (super_resolution.SCALES | super_resolution.ROUNDED).items():
