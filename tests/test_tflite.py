@@ -168,11 +168,34 @@ def test_the_file_makes_up_for_what_the_rounding_of_its_weights_takes(tmp_path, 
         layer.set_weights([kernel, bias])
     image = pixels(32, 48, 1)[None]
     given, errors = expected(model, image), []
-    for correct in (module._correct_biases, lambda graph, values: None):
-        monkeypatch.setattr(module, "_correct_biases", correct)
+    for rounded in (module._round_weights, lambda graph, samples: None):
+        monkeypatch.setattr(module, "_round_weights", rounded)
         export_tflite(model, tmp_path / "model.tflite", quantize="int8", calibration=calibration())
         errors.append(abs(np.mean(run(tmp_path / "model.tflite", image) - given)))
     assert errors[0] < 0.3 * errors[1]
+
+
+def test_weights_are_rounded_for_what_they_read():
+    random = np.random.default_rng(0)
+    read = 0.5 + random.normal(size=(2000, 1)) + 0.1 * random.normal(size=(2000, 27))  # alike, as neighbours are
+    weights = random.normal(size=(27, 8)).astype("float32")
+    rounded = module._rounded(weights, read.T @ read / len(read))
+    steps = 127 * rounded / np.abs(weights).max(0)
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-3)
+    np.testing.assert_allclose(np.abs(rounded).max(0), np.abs(weights).max(0), rtol=1e-6)
+    nearest = np.rint(127 * weights / np.abs(weights).max(0)) * np.abs(weights).max(0) / 127
+    errors = [np.mean((read @ (weights - some)) ** 2) for some in (rounded, nearest)]
+    assert errors[0] < 0.3 * errors[1]
+    module._rounded(np.zeros((9, 2), "float32"), np.zeros((9, 9)))  # nothing is read, or weighted
+
+
+def test_the_means_of_what_a_kernel_reads():
+    graph = fold(with_random_weights(REDNet(10, filters=2, downsample_at=(1,))))
+    light = np.full((30, 30, 1), 0.5, "float32")
+    mean, moments = module._read(graph, [light, light])["conv1"]
+    assert mean.shape == (9,)
+    assert 0.4 < mean.min() <= mean[4] == 0.5  # the window of a border reads zeros
+    np.testing.assert_allclose(np.diag(moments), 0.5 * mean)
 
 
 def test_photographs_are_calibrated_beside_drawings():
