@@ -274,7 +274,8 @@ def _round_weights(graph, samples):
     """Rounds the weights to 8 bits, such that the layers give what they gave on the samples, as nearly as may be.
 
     What rounding takes on average is added to the biases (Nagel et al., Sec. 4.2). For evened channels: evening changes
-    the weights that are rounded.
+    the weights that are rounded. Of the losses in recipes/results/parity.csv the median one was 22 percent larger where
+    weights were rounded to the nearest number, their biases corrected, too.
     """
     for name, (mean, moments) in _read(graph, samples).items():
         kernel, bias = graph.get_layer(name).get_weights()
