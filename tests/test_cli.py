@@ -793,7 +793,8 @@ def test_evaluate_scores_the_shipped_network(photos, tmp_path, capsys):
         assert main(["evaluate", "denoise", "--data", str(tmp_path / "photos")]) == 0
     lines = capsys.readouterr().out.splitlines()
     (name,) = (name for name in records() if name.startswith("red30-fast-denoise-blind-gray"))
-    assert [line.split(":")[0] for line in lines] == [f"{name}, sigma {sigma}" for sigma in (10, 30, 50, 70)]
+    levels = (10, 30, 50, 70, "30 rounded", "50 rounded")
+    assert [line.split(":")[0] for line in lines] == [f"{name}, sigma {level}" for level in levels]
     for line in lines:
         assert "6 images, Protocol(color='gray'" in line
         noisy, restored = (float(part.split("/")[0]) for part in line.split(": ")[1].split("->"))

@@ -294,7 +294,8 @@ def test_a_photo_under_every_corruption(photos, tmp_path):
 def test_says_where_there_are_no_weights(monkeypatch):
     monkeypatch.setattr(tables, "means", lambda task: {})
     lines = tables.summary(("denoise", "inpaint")).splitlines()[2:]
-    assert len(lines) == 4 * (4 + 2) + 3 + 3  # denoising gray on four sets and colour on two, JPEGs, inpainting
+    count = 4 * (4 + 2) + 2 * 2 + 3 + 3  # denoising gray on four sets and colour on two, rounded, JPEGs, inpainting
+    assert len(lines) == count
     assert all("no weights yet" in line for line in lines)
 
 
