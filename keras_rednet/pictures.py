@@ -125,7 +125,7 @@ def read_picture(path):
             lossy |= file.format == "WEBP" and not _is_lossless_webp(raw)
             steps = getattr(file, "quantization", None)  # of JPEG files
             blocky = lossy and (not steps or bool(np.mean(steps[min(steps)]) > FINE_STEPS))
-            blotchy = blocky or (lossy and len({factors[1:3] for factors in file.layer}) > 1)  # of a sampling
+            blotchy = blocky or (lossy and len({factors[1:3] for factors in file.layer}) > 1)  # sampled unequally
             inverted = inverts_16_bits(file)
             unknown = file.format == "TIFF" and RESOLUTION not in file.tag_v2  # Pillow then says 1
             dpi = None if unknown else _dpi(file.info.get("dpi", ()))
