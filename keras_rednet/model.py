@@ -271,6 +271,21 @@ def values_per_pixel(model):
     return filters / model.get_layer("conv1").strides[0] ** 2
 
 
+def followed(model, followers):
+    """Returns a network that shares the layers of another, some of which are followed by others.
+
+    Args:
+        model: a functional keras.Model.
+        followers: {name of a layer: layer that takes what it gives}.
+    """
+
+    def call(layer, *args, **kwargs):
+        result = layer(*args, **kwargs)
+        return followers[layer.name](result) if layer.name in followers else result
+
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+
+
 def _layer_numbers(downsample_at, half):
     at = (downsample_at,) if isinstance(downsample_at, numbers.Integral) else tuple(downsample_at)
     if len(set(at)) != len(at) or not all(isinstance(k, numbers.Integral) and 1 <= k <= half for k in at):

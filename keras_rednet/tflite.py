@@ -21,7 +21,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_rednet.color import CHANNELS
 from keras_rednet.fold import fold
-from keras_rednet.model import halo, size_multiple, values_per_pixel
+from keras_rednet.model import followed, halo, size_multiple, values_per_pixel
 from keras_rednet.saved_model import require_tensorflow
 from keras_rednet.weights import written_whole
 
@@ -220,12 +220,7 @@ def _with_ranges(graph, samples):
     _round_weights(graph, samples)
     tails = {name: np.percentile(values[name], (100 - COVERED, COVERED)) for name in inner}
     ranges = {name: (min(0.0, low), max(1e-3, high)) for name, (low, high) in tails.items()}
-
-    def call(layer, *args, **kwargs):
-        result = layer(*args, **kwargs)
-        return EightBits(*ranges[layer.name], dtype="float32")(result) if layer.name in ranges else result
-
-    return keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
+    return followed(graph, {name: EightBits(*ends, dtype="float32") for name, ends in ranges.items()})
 
 
 def _values(graph, samples):

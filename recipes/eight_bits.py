@@ -9,6 +9,7 @@ down. Weights and the sum with the image stay as they are, which cost less.
 import keras
 from keras import ops
 
+from keras_rednet.model import followed
 from recipes.bound import rectified
 
 
@@ -21,13 +22,7 @@ def rounded(model):
     Returns:
         keras.Model: from corrupted images to restored ones, in the precision of `model`.
     """
-    layers = set(rectified(model))
-
-    def call(layer, *args, **kwargs):
-        result = layer(*args, **kwargs)
-        return Rounded(dtype=layer.dtype_policy)(result) if layer in layers else result
-
-    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+    return followed(model, {layer.name: Rounded(dtype=layer.dtype_policy) for layer in rectified(model)})
 
 
 class Rounded(keras.layers.Layer):

@@ -291,6 +291,13 @@ def test_a_photo_under_every_corruption(photos, tmp_path):
     assert {"clean", "10", "30", "50", "70"} < set(rows["denoise"])
 
 
+def test_the_plan_tells_what_bfloat16_saves_the_network_of_its_table(monkeypatch):
+    names = (f"{plan.GRAY}-v6", f"{plan.GRAY}-v6", "red30-fast-deblock-blind-gray-v1")
+    rows = [{"network": name, "times as fast": str(times)} for name, times in zip(names, (1.5, 2, 9), strict=True)]
+    monkeypatch.setattr(plan, "read", lambda name: rows)
+    assert plan.bfloat16() == 1.75
+
+
 def test_says_where_there_are_no_weights(monkeypatch):
     monkeypatch.setattr(tables, "means", lambda task: {})
     lines = tables.summary(("denoise", "inpaint")).splitlines()[2:]
