@@ -189,6 +189,26 @@ def test_weights_are_rounded_for_what_they_read():
     module._rounded(np.zeros((9, 2), "float32"), np.zeros((9, 9)))  # nothing is read, or weighted
 
 
+def test_layers_with_rounded_weights_give_what_they_gave_on_average():
+    graph = fold(with_random_weights(REDNet(10, filters=8)))
+    samples = [pixels(16, 16, 1)]
+
+    def given():
+        means = {name: mean for name, (mean, _) in module._read(graph, samples).items()}
+        weights = {name: graph.get_layer(name).get_weights() for name in means}
+        return means, weights
+
+    means, before = given()
+    module._round_weights(graph, samples)
+    _, after = given()
+    for name, mean in means.items():
+        (kernel, bias), (rounded, corrected) = before[name], after[name]
+        assert np.abs(kernel - rounded).max() > 0
+        lost = mean @ (kernel - rounded).reshape(len(mean), -1)
+        np.testing.assert_allclose(corrected, bias + lost, atol=1e-6)
+        assert np.abs(lost).max() > 1e-5
+
+
 def test_the_means_of_what_a_kernel_reads():
     graph = fold(with_random_weights(REDNet(10, filters=2, downsample_at=(1,))))
     light = np.full((30, 30, 1), 0.5, "float32")
