@@ -178,8 +178,8 @@ BLIND = Recipe(
     validation={f"sigma {level}": noise for level, noise in (NOISE | ROUNDED).items()},
     loss=negative_psnr,
 )
-# A last stage for what users have: most photographs have little noise, so half of the patches have at most sigma 25, the
-# others up to 75.
+# A last stage for what users have: most photographs have little noise, so half of the patches have at most sigma 25,
+# the others up to 75.
 LITTLE = Sequence((GaussianNoise((0, 25)), Sometimes(GaussianNoise((0, 71)), 0.5), HALF_ROUNDED))
 LAST = dataclasses.replace(BLIND, corruption=LITTLE)
 COLOR = {"channels": 3, "color": "rgb"}
