@@ -15,6 +15,7 @@ from keras_rednet.corruptions import (
     GaussianNoise,
     JpegCompression,
     LowResolution,
+    OneOf,
     PoissonGaussianNoise,
     Quantization,
     ScratchOverlay,
@@ -41,6 +42,7 @@ RANDOM = {  # another seed, another result
     "text 10-20": TextOverlay((10, 20)),
     "scratches": ScratchOverlay((20, 30)),
     "sequence": Sequence((Blur(blur.disk(2)), GaussianNoise((5, 5)), JpegCompression((30, 90)))),
+    "low quality more often": OneOf((JpegCompression((5, 20)), JpegCompression((5, 95)))),
     "noise by chance": Sometimes(GaussianNoise((25, 25)), 0.9),
 }
 FIXED = {
@@ -170,9 +172,10 @@ def test_refuses_a_bad_kernel(kernel):
 
 
 @pytest.mark.parametrize("parts", [(), [GaussianNoise((1, 1))], ("noise",), GaussianNoise((1, 1))])
-def test_refuses_a_bad_sequence(parts):
+@pytest.mark.parametrize("several", [Sequence, OneOf])
+def test_refuses_what_is_not_several(several, parts):
     with pytest.raises(ValueError, match="`corruptions` must be a tuple of corruptions. Received"):
-        Sequence(parts)
+        several(parts)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +196,14 @@ def test_corrupts_as_often_as_it_says():
         np.array_equal(result, whole if corrupted else CLEAN)
         for result, corrupted in zip(results, blurred, strict=True)
     )
+
+
+def test_each_is_as_likely_as_another():
+    parts = Blur(blur.disk(2)), GaussianNoise((0, 0)), Quantization(4)
+    results = [OneOf(parts)(CLEAN, seed=(i, 0)).numpy() for i in range(400)]
+    for part in parts:
+        whole = part(CLEAN, seed=(0, 0)).numpy()
+        assert abs(np.mean([np.array_equal(result, whole) for result in results]) - 1 / 3) < 0.07
 
 
 @pytest.mark.parametrize("sigma", [10, 50])

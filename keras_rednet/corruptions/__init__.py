@@ -15,7 +15,7 @@ The contract of every class here:
 They are TensorFlow's: where another backend trains, call `dataset.keep_tensorflow_off_gpus` before the first, or
 TensorFlow takes the GPU's memory.
 
-`Sequence` applies several, one after the other; `Sometimes` applies one by chance.
+`Sequence` applies several, one after the other; `OneOf` one of several; `Sometimes` one or none, by chance.
 
     >>> import numpy as np
     >>> corrupted = GaussianNoise(sigma_range=(25, 25))(np.zeros((8, 8, 1), "float32"), seed=(0, 1))
@@ -29,7 +29,7 @@ from keras_rednet.corruptions.jpeg import JpegCompression
 from keras_rednet.corruptions.noise import GaussianNoise, PoissonGaussianNoise, Quantization
 from keras_rednet.corruptions.overlay import ScratchOverlay, TextOverlay
 from keras_rednet.corruptions.resample import BicubicResample, LowResolution
-from keras_rednet.corruptions.sequence import Sequence, Sometimes
+from keras_rednet.corruptions.sequence import OneOf, Sequence, Sometimes
 
 __all__ = [
     "BicubicResample",
@@ -37,6 +37,7 @@ __all__ = [
     "GaussianNoise",
     "JpegCompression",
     "LowResolution",
+    "OneOf",
     "PoissonGaussianNoise",
     "Quantization",
     "ScratchOverlay",

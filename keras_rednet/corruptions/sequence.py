@@ -1,6 +1,7 @@
-"""Several corruptions, one after the other, or one by chance."""
+"""Several corruptions, one after the other, or one of them, by chance."""
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
@@ -19,9 +20,7 @@ class Sequence:
     corruptions: tuple
 
     def __post_init__(self):
-        parts = self.corruptions
-        if not (isinstance(parts, tuple) and parts and all(callable(part) for part in parts)):
-            raise ValueError(f"`corruptions` must be a tuple of corruptions. Received: corruptions={parts!r}.")
+        _check(self.corruptions)
 
     def __call__(self, clean, seed):
         corrupted = clean
@@ -29,6 +28,28 @@ class Sequence:
         for corruption, part_seed in zip(self.corruptions, seeds, strict=True):
             corrupted = corruption(corrupted, part_seed)
         return corrupted
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """Corrupts an image by one of several corruptions, each as likely: so a part of a range is seen more than the rest.
+
+    Args:
+        corruptions: tuple of corruptions.
+
+    Raises:
+        ValueError: it is no tuple of corruptions, or an empty one.
+    """
+
+    corruptions: tuple
+
+    def __post_init__(self):
+        _check(self.corruptions)
+
+    def __call__(self, clean, seed):
+        choice_seed, corruption_seed = tf.unstack(tf.random.split(seed))
+        index = tf.random.stateless_uniform([], choice_seed, 0, len(self.corruptions), tf.int32)
+        return tf.switch_case(index, [functools.partial(part, clean, corruption_seed) for part in self.corruptions])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,3 +77,8 @@ class Sometimes:
         chance_seed, corruption_seed = tf.unstack(tf.random.split(seed))
         chosen = tf.random.stateless_uniform([], chance_seed) < self.chance
         return tf.where(chosen, self.corruption(clean, corruption_seed), clean)
+
+
+def _check(corruptions):
+    if not (isinstance(corruptions, tuple) and corruptions and all(callable(part) for part in corruptions)):
+        raise ValueError(f"`corruptions` must be a tuple of corruptions. Received: corruptions={corruptions!r}.")
