@@ -14,10 +14,10 @@ from pathlib import Path
 PAGE = Path(__file__).parent / "web"
 LICENSE = Path(__file__).parent.parent / "LICENSE"
 STATIC = ("index.html", "page.js", "style.css", "third_party.txt")
-# One for each task and colour: none of one scale or quality only, and of colour those that know JPEGs.
+# One for each task and colour, none of one scale or quality only, and one that knows JPEGs if there is such.
 NETWORKS = (
     "denoise-jpeg-color",
-    "denoise-blind-gray",
+    "denoise-jpeg-gray",
     "super-resolution-jpeg-color",
     "super-resolution-blind-gray",
     "deblock-blind-color",

@@ -26,7 +26,7 @@ MODELS = {
     "rgb": network(filters=4, channels=3, downsample_at=(1,)),
     "luminance": network(filters=4),
 }
-COLORS = {name: "rgb" for name in page.NETWORKS if name.endswith("-color")} | {"denoise-blind-gray": "gray"}
+COLORS = {name: "rgb" for name in page.NETWORKS if name.endswith("-color")} | {"denoise-jpeg-gray": "gray"}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -43,7 +43,7 @@ def site(tmp_path_factory):
         about = {"task": name.split("-")[0].replace("super", "super_resolution"), "color": color}
         path = folder / f"red30-fast-{name}-v1-float16.tflite"
         export_tflite(MODELS[color], path, size=SIZE, quantize="float16", metadata=about)
-    any_size = folder / "red30-fast-denoise-blind-gray-v1-float32.tflite"
+    any_size = folder / "red30-fast-denoise-jpeg-gray-v1-float32.tflite"
     export_tflite(MODELS["gray"], any_size, metadata={"task": "denoise", "color": "gray"})
     assert len(page.build(folder, folder / "web")) == len(page.NETWORKS)
     assert (folder / "web" / "LICENSE.txt").read_text().startswith("MIT License")
