@@ -41,7 +41,6 @@ COLUMNS = (
     "verdict",
 )
 NOISE = {f"sigma {sigma}": GaussianNoise((sigma, sigma)) for sigma in (10, 25, 50)}
-FIXED_NOISE = {f"sigma {sigma}": noise for sigma, noise in denoise.NOISE.items()}
 FINE, COARSE = 0.10, 0.30  # dB; fine detail near the 8-bit steps costs more
 LIMITS = {"sigma 10": COARSE, "10 as JPEG": COARSE, "scale 2": COARSE, "scale 3": COARSE, "scale 4": COARSE}
 # What to use: float16 loses 0.00 dB wherever it was measured, "dynamic" up to 0.25.
@@ -67,7 +66,7 @@ def trials(metadata):
     if level == "jpeg":
         scales |= {f"scale {key}": corruption for key, corruption in super_resolution.AS_JPEG.items()}
     name, corruptions = {
-        "denoise": ("Set12" if color == "gray" else "Set5", noise if every else FIXED_NOISE),
+        "denoise": ("Set12" if color == "gray" else "Set5", noise if every else denoise.WHITE),
         "super_resolution": ("Set5", scales),
         "deblock": ("LIVE1", {f"quality {quality}": corruption for quality, corruption in deblock.QUALITIES.items()}),
         "deblur": ("LIVE1", deblur.BLURS),

@@ -277,12 +277,21 @@ def followed(model, followers):
     Args:
         model: a functional keras.Model.
         followers: {name of a layer: layer that takes what it gives}.
+
+    Returns:
+        keras.Model: with the inputs of `model`, not compiled.
+
+    Raises:
+        ValueError: the model has no layer of such a name.
     """
+    if strange := followers.keys() - {layer.name for layer in model.layers}:
+        raise ValueError(f"`followers` must be for layers of the model. Received: {', '.join(sorted(strange))}.")
 
     def call(layer, *args, **kwargs):
         result = layer(*args, **kwargs)
         return followers[layer.name](result) if layer.name in followers else result
 
+    model = keras.Model(model.input, model.output, name=model.name)  # not compiled, which would be cloned too
     return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
 
 

@@ -160,6 +160,7 @@ from keras_rednet.metrics import negative_psnr
 from recipes.recipe import HALF_ROUNDED, Recipe, ladder
 
 NOISE = {sigma: GaussianNoise((sigma, sigma)) for sigma in (10, 30, 50, 70)}
+WHITE = {f"sigma {sigma}": noise for sigma, noise in NOISE.items()}
 ROUNDED = {f"{sigma} rounded": Sequence((NOISE[sigma], Quantization())) for sigma in (30, 50)}
 
 # The loss counts decibels: under squared or absolute error large sigmas drown small ones. Patches are large because
@@ -175,18 +176,21 @@ BLIND = Recipe(
     channels=1,
     color="gray",
     corruption=Sequence((EVEN, HALF_ROUNDED)),
-    validation={f"sigma {level}": noise for level, noise in (NOISE | ROUNDED).items()},
+    validation=WHITE | {f"sigma {level}": noise for level, noise in ROUNDED.items()},
     loss=negative_psnr,
 )
-# A last stage for what users have: most photographs have little noise, so half of the patches have at most sigma 25,
-# the others up to 75.
+# A last stage for what users have: most photographs have little noise, so half of the patches are of sigma 0 to 25, and
+# the others get more, up to 75.
 LITTLE = Sequence((GaussianNoise((0, 25)), Sometimes(GaussianNoise((0, 71)), 0.5), HALF_ROUNDED))
 LAST = dataclasses.replace(BLIND, corruption=LITTLE)
 COLOR = {"channels": 3, "color": "rgb"}
 BLIND_COLOR, LAST_COLOR = (dataclasses.replace(recipe, **COLOR) for recipe in (BLIND, LAST))
 FIXED = [
     dataclasses.replace(
-        BLIND, level=sigma, corruption=Sequence((noise, HALF_ROUNDED)), validation={f"sigma {sigma}": noise}
+        BLIND,
+        level=sigma,
+        corruption=Sequence((noise, HALF_ROUNDED)),
+        validation={name: corruption for name, corruption in BLIND.validation.items() if f"sigma {sigma}" in name},
     )
     for sigma, noise in NOISE.items()
 ]
@@ -211,7 +215,7 @@ JPEG_COLOR = dataclasses.replace(JPEG, **COLOR)
 PAPER = dataclasses.replace(
     BLIND,
     corruption=EVEN,
-    validation={f"sigma {sigma}": noise for sigma, noise in NOISE.items()},
+    validation=WHITE,
     patch_size=50,
     patches_per_image=32,
     batch_size=32,

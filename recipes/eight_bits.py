@@ -3,7 +3,8 @@
 Their steps (keras_rednet/tflite.py) span nearly all that a channel holds at any noise, so the few large values of
 strong noise and hard edges coarsen what weak noise needs. Here, too, the steps follow a channel's largest value, if
 only that in the batch, and the gradient follows them: it weighs what rounding costs, and brings the largest values
-down. Weights and the sum with the image stay as they are, which cost less.
+down. Weights, the last layer's result and its sum with the image stay as they are, and the epochs of a run are
+validated without rounding.
 """
 
 import keras
@@ -26,7 +27,7 @@ def rounded(model):
 
 
 class Rounded(keras.layers.Layer):
-    """Rounds each channel to 255 steps of its range in the batch, from 0 to the largest value.
+    """Rounds channels of rectified [n, h, w, c] to 255 steps of their ranges in the batch, from 0 to the largest value.
 
     The gradient passes on as if nothing were rounded, and through the length of a step. (Of steps that are learned:
     Esser et al., arXiv 1902.08153.)

@@ -3,7 +3,7 @@
     python -m recipes.study denoise --data bsds500/train t91 --minutes 4
     python -m recipes.study deblock --data bsds500/train t91 --patches 6000
 
-The base of "denoise" is the release recipe of gray blind denoising, fast RED30. Every variant differs from it in one
+The base of "denoise" is the recipe of gray blind denoising up to v6, fast RED30. Every variant differs from it in one
 setting, has its own whole schedule, as long as the minutes allow on this machine, and starts from the same seed. "base,
 other seed" tells which differences are chance. A variant with several stages shares the budget among them; each stage
 starts from the one before. The studies of other tasks tell what down-sampling costs or gives (Sec. 4.5); those of one
@@ -33,7 +33,7 @@ LENGTH = ("epochs", "patches_per_image", "warmup_steps", "validate_every")  # wh
 FAST = dataclasses.replace(  # as up to v6, before half of its patches were rounded
     train.RECIPES["red30-fast-denoise-blind-gray"],
     corruption=denoise.EVEN,
-    validation={f"sigma {sigma}": noise for sigma, noise in denoise.NOISE.items()},
+    validation=denoise.WHITE,
 )
 WHOLE = train.RECIPES["red30-denoise-blind-gray"]
 

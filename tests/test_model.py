@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_rednet.metrics import PSNR, negative_psnr
-from keras_rednet.model import RED10, RED20, RED30, REDNet, halo, receptive_radius, size_multiple
+from keras_rednet.model import RED10, RED20, RED30, REDNet, followed, halo, receptive_radius, size_multiple
 
 VARIANTS = {
     "plain": {},
@@ -172,6 +172,20 @@ def test_pixels_beyond_the_receptive_radius_have_no_influence(variant):
     rows = np.flatnonzero(np.abs(_run(model, changed) - _run(model, image)).max(axis=(0, 2, 3)))
     reach = max(side // 2 - rows.min(), rows.max() - side // 2)
     assert radius // 2 < reach <= radius
+
+
+def test_layers_are_followed_by_others_and_stay_as_they_are():
+    model = with_random_weights(RED10(filters=4, weights=None))
+    model.compile("adam", "mse")
+    image = np.random.default_rng(0).random((1, 8, 8, 1), "float32")
+    before = model.predict(image, verbose=0)
+    halved = followed(model, {"restored": keras.layers.Rescaling(0.5)})
+    np.testing.assert_allclose(halved(image), before / 2, atol=1e-6)
+    assert halved.get_layer("conv1") is model.get_layer("conv1")
+    assert not halved.compiled
+    np.testing.assert_array_equal(model.predict(image, verbose=0), before)
+    with pytest.raises(ValueError, match="must be for layers of the model. Received: conv11, conv12"):
+        followed(model, dict.fromkeys(("conv12", "conv1", "conv11"), keras.layers.Rescaling(0.5)))
 
 
 def test_numpys_whole_numbers_are_numbers():

@@ -116,7 +116,7 @@ def test_a_new_setting_that_is_off_makes_no_other_recipe(photos):
     assert now == off != on
 
 
-def test_the_table_is_of_the_release_recipe(test_images):
+def test_the_table_is_of_the_recipe_of_the_study(test_images):
     """Else the next `python -m recipes.study denoise` replaces all its rows: a new setting must be None where off."""
     folders = [test_images / "bsds500" / "train", test_images / "t91"]
     if not all(folder.is_dir() for folder in folders):

@@ -32,7 +32,7 @@ class Sequence:
 
 @dataclasses.dataclass(frozen=True)
 class OneOf:
-    """Corrupts an image by one of several corruptions, each as likely: so a part of a range is seen more than the rest.
+    """Corrupts an image by one of several corruptions, drawn with equal chance.
 
     Args:
         corruptions: tuple of corruptions.
