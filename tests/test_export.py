@@ -313,10 +313,10 @@ NAME = "red10-fast-denoise-blind-gray-v4"
 @pytest.fixture
 def shipped(photos, tmp_path, monkeypatch):
     """A network that is shipped as NAME, and two photographs that are Set12; returns the folder of the data."""
-    keras.utils.set_random_seed(2)  # by which 8 bits cost something that three digits show
+    keras.utils.set_random_seed(3)  # by which 8 bits cost something that three digits show
     model = RED10(downsample_at=(1,), weights=None)
     last = model.get_layer("deconv5")
-    last.set_weights([np.random.default_rng(0).normal(0, 0.003, array.shape) for array in last.get_weights()])
+    last.set_weights([np.random.default_rng(0).normal(0, 0.05, array.shape) for array in last.get_weights()])
     recipe = dataclasses.asdict(train.RECIPES["red10-fast-denoise-blind-gray"]) | {"corruption": "noise"}
     recipe = {key: value for key, value in recipe.items() if key not in ("validation", "loss")}
     network = {key: recipe[key] for key in ("depth", "task", "level", "filters", "channels")} | {"downsample_at": [1]}
@@ -540,7 +540,7 @@ def test_files_are_compared_at_the_levels_that_their_network_is_for(task):
 def test_builds_from_files_of_fixed_size_only(tmp_path):
     with pytest.raises(ValueError, match=r"must hold TFLite files of fixed size, called red30-fast-denoise-jpeg-color"):
         page.build(tmp_path, tmp_path / "web")
-    names = [f"red30-fast-denoise-blind-gray-v{version}" for version in (1, 2)]
+    names = [f"red30-fast-denoise-jpeg-gray-v{version}" for version in (1, 2)]
     for name in names:
         about = {"task": "denoise", "color": "gray", "precision": "int8", "size": [8, 8]}
         (tmp_path / f"{name}.json").write_text(json.dumps(about))
@@ -551,7 +551,7 @@ def test_builds_from_files_of_fixed_size_only(tmp_path):
 
 def test_the_page_needs_npm(tmp_path, monkeypatch):
     about = {"task": "denoise", "color": "gray", "precision": "int8", "size": [8, 8]}
-    (tmp_path / "red30-fast-denoise-blind-gray-v1.json").write_text(json.dumps(about))
+    (tmp_path / "red30-fast-denoise-jpeg-gray-v1.json").write_text(json.dumps(about))
     monkeypatch.setattr(page.shutil, "which", lambda name: None)
     with pytest.raises(RuntimeError, match="needs npm"):
         page.build(tmp_path, tmp_path / "web")

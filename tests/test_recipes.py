@@ -173,7 +173,7 @@ def test_a_kill_while_a_backup_is_written_leaves_the_last_one(photos, tmp_path, 
 def test_keeps_the_averaged_weights_that_were_best(photos, tmp_path, monkeypatch):
     recipe = smoke()
     recipe = dataclasses.replace(recipe, epochs=3, filters=2, validate_every=1, ema_momentum=0.9)
-    scores = iter([20] * 4 + [30] * 4 + [25] * 4)  # of four sigmas
+    scores = iter(np.repeat([20.0, 30.0, 25.0], len(recipe.validation)).tolist())
     validate, validated = train.validate, train.Report._validate
     monkeypatch.setattr(train, "validate", lambda *run: (validate(*run), next(scores))[1])
     trained, averaged = [], []
