@@ -269,10 +269,9 @@ def _even_out(graph, values):
 def _round_weights(graph, samples):
     """Rounds the weights to 8 bits, such that the layers give what they gave on the samples, as nearly as may be.
 
-    What rounding takes on average is added to the biases (Nagel et al., Sec. 4.2). For
-    evened channels: evening changes the weights that are rounded. (Rounded to the nearest number, their biases
-    corrected, too, files lost 1.22 times as much by the median of their ratios, a few of them less: parity.csv of
-    commits 4a318c0 and 84ba92a^.)
+    What rounding takes on average is added to the biases (Nagel et al., Sec. 4.2). For evened channels: evening changes
+    the weights that are rounded. (Rounded to the nearest number, their biases corrected, too, files lost 1.22 times as
+    much by the median of their ratios, a few of them less: parity.csv of commits 4a318c0 and 84ba92a^.)
     """
     for name, (mean, moments) in _read(graph, samples).items():
         kernel, bias = graph.get_layer(name).get_weights()
