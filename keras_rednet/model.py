@@ -276,7 +276,7 @@ def followed(model, followers):
 
     Args:
         model: a functional keras.Model.
-        followers: {name of a layer: layer that takes what it gives}.
+        followers: {name of a layer but the input: layer that takes what it gives}.
 
     Returns:
         keras.Model: with the inputs of `model`, not compiled.
@@ -284,7 +284,8 @@ def followed(model, followers):
     Raises:
         ValueError: the model has no layer of such a name.
     """
-    if strange := followers.keys() - {layer.name for layer in model.layers}:
+    names = {layer.name for layer in model.layers if not isinstance(layer, layers.InputLayer)}
+    if strange := followers.keys() - names:
         raise ValueError(f"`followers` must be for layers of the model. Received: {', '.join(sorted(strange))}.")
 
     def call(layer, *args, **kwargs):

@@ -3,14 +3,14 @@
     python -m recipes.train red30-fast-deblock-blind-gray --start-from red30-fast-denoise-blind-gray \
         --learning-rate 5e-4 --epochs 26 --data bsds500/train t91 --out runs/deblock
 
-The networks for one quality went on from the blind one:
+The networks for one quality went on from the blind v1:
 
     python -m recipes.train red30-fast-deblock-10-gray --start-from red30-fast-deblock-blind-gray \
         --learning-rate 5e-4 --epochs 3 --data bsds500/train t91 --out runs/deblock10
 
 A patch takes as long as a denoiser's (recipes/denoise.py). The blind v1 was the network of the 24th epoch, 52,032
 patches, with 28.66 and 30.91 dB of validation PSNR at quality 10 and 20; those for one saw 6,504 more and have 28.71
-and 30.97. All three learned by absolute error, the blind one of quality 5 to 60 (the recipe of commit 4a5e88f).
+and 30.97. All three learned by absolute error, the blind one of quality 5 to 60 (the recipes of commit 4a5e88f).
 
 The blind v2 went on from v1 on 78,048 patches of even quality 5 to 95 (the recipe of commit 3779fbe, `--epochs 36`) and
 on 26,016 of the recipe as it stands, up to 45 a second on two cores with bfloat16:
@@ -46,8 +46,8 @@ QUALITIES = {quality: JpegCompression((quality, quality)) for quality in (10, 20
 
 # The blocks of a photograph need not begin where a tile of it does, so the blind network sees all grids. The loss
 # counts decibels, as where noise is removed: under absolute error low qualities would drown high ones. Half of the
-# patches of gray are of quality 5 to 20: PSNR rises with every doubling of the quality, and drawn from 5 to 95 three of
-# four would be above 27, where there is least to do.
+# patches of gray are drawn from quality 5 to 20 alone: PSNR rises with every doubling of the quality, and drawn from 5
+# to 95 three of four would be above 27, where there is least to do.
 ANY = JpegCompression((5, 95), random_grid=True)
 BLIND = Recipe(
     task="deblock",

@@ -2,8 +2,8 @@
 
 Copies the run's best weights to keras_rednet/pretrained under the name that their recipe gives them, and their record
 into weights.json. A network that is shipped already becomes the next version, if it is better on the validation images.
-One for a single level is shipped if it is better there than the blind one by a margin that is worth a file. Where the
-shipped one was not validated on all that the run was, `--data`, the folders of the training, scores it anew.
+One for a single level must be better there than the blind one, too, by a margin that is worth a file. Where a shipped
+one was not validated on all that the run was, `--data`, the folders of the training, scores it anew.
 """
 
 import argparse
@@ -26,13 +26,14 @@ def ship(run, data=None):
 
     Args:
         run: the folder.
-        data: folders of the training, needed only where the shipped network was validated on other corruptions.
+        data: folders of the training, needed only where a shipped network was validated on other corruptions or
+            images than the run.
 
     Raises:
-        ValueError: the shipped weights of the same network have at least this mean validation PSNR, or the blind ones
-            come within 0.03 dB of it, or were validated on other images or corruptions; the run's file and record do
-            not match; it trained another network than RED10, RED20 or RED30, on other images than those that the
-            licence names, or from source that was not committed.
+        ValueError: the shipped weights of the same network have at least this mean validation PSNR, or were validated
+            on more, or the blind ones come within 0.03 dB of it; the run's file and record do not match; it trained
+            another network than RED10, RED20 or RED30, on other images than those that the licence names, or from
+            source that was not committed.
     """
     run = Path(run)
     record = weights.read_record(run / "weights.npz")
@@ -49,8 +50,12 @@ def ship(run, data=None):
     before = names.get(json.dumps(network, sort_keys=True))
     blind = names.get(json.dumps(network | {"level": "blind"}, sort_keys=True))
     if before:
+        if missing := shipped[before]["validation_psnr"].keys() - record["validation_psnr"].keys():
+            raise ValueError(
+                f"The run must have been validated on all that {before} was. Missing: {', '.join(sorted(missing))}."
+            )
         _check_better(record, before, shipped[before], 0, data)
-    elif blind and not isinstance(network["level"], str):  # "jpeg" is no strength of what the blind one is for
+    if blind and not isinstance(network["level"], str):  # "jpeg" is no strength of what the blind one is for
         _check_better(record, blind, shipped[blind], MARGIN, data)
     if weights.records() != shipped:
         raise ValueError("Other weights were shipped meanwhile: ship these again, if they are better than those, too.")
@@ -84,12 +89,10 @@ def _check_origin(record, shipped):
 def _check_better(record, name, shipped, margin, data):
     """Raises an error unless the mean validation PSNR of a run is higher than that of a shipped network."""
     old, new = shipped["validation_psnr"], record["validation_psnr"]
-    corruptions = [entry["recipe"].get("validation", {}) for entry in (shipped, record)]
-    if any(corruptions[0].get(key) != corruptions[1].get(key) for key in new):
-        old = _validated(name, record, data)
+    corruptions = [entry["recipe"]["validation"] for entry in (shipped, record)]
     images = [entry["validation_protocol"]["images"] for entry in (shipped, record)]
-    if images[0] != images[1]:
-        raise ValueError(f"{name} must have been validated on the same images, {images[1]}. Received: {images[0]}.")
+    if images[0] != images[1] or any(corruptions[0].get(key) != corruptions[1][key] for key in new):
+        old = _validated(name, record, data)
     needed, reached = (sum(scores[key] for key in new) / len(new) for scores in (old, new))
     if reached <= needed + margin:
         raise ValueError(
@@ -100,16 +103,16 @@ def _check_better(record, name, shipped, margin, data):
 
 def _validated(name, record, data):
     """Returns the PSNR of shipped weights on what the weights of a record were validated on, by corruption."""
+    if not data:
+        raise ValueError(
+            f"{name} was validated on other corruptions or images: score it anew with --data FOLDER..., as training."
+        )
     recipe = train.RECIPES[stem({key: record["recipe"][key] for key in NETWORK})]
     ours, its = {key: repr(x) for key, x in recipe.validation.items()}, record["recipe"]["validation"]
     if changed := [key for key in record["validation_psnr"] if ours.get(key) != its[key]]:
         raise ValueError(
             f"The run was validated on {its[changed[0]]} ({changed[0]}), which the recipe's validation is no longer: "
             f"{name} cannot be compared. Ship it from the commit that it was trained with."
-        )
-    if not data:
-        raise ValueError(
-            f"{name} was validated on other corruptions: score it anew with --data FOLDER..., as training."
         )
     images = train.clean_crops(train.split(data)[1], recipe.color)
     if [image for image, _ in images] != record["validation_protocol"]["images"]:

@@ -574,7 +574,7 @@ def main(arguments=None, program="python -m recipes.train"):
     parser.add_argument(
         "--precision", choices=PRECISIONS, help="instead of the recipe's, or float32 on processors slow at bfloat16"
     )
-    rounds = "round feature maps, to lose less as int8 files: for a last stage; takes half as long again"
+    rounds = "round feature maps as int8 files do: for a last stage; takes half as long again"
     parser.add_argument("--eight-bits", action="store_true", default=None, help=rounds)
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, to train on several machines")
     parser.add_argument("--processes", type=int, default=1, metavar="NUMBER", help="that train together")

@@ -201,25 +201,32 @@ def test_a_network_whose_weights_are_rounded_for_what_they_read_loses_less(monke
         monkeypatch.setattr(module, "_rounded", rounded)
         graph = fold(model)
         module._round_weights(graph, samples)
-        errors.append(np.mean([np.mean((graph(image[None]) - model(image[None])) ** 2) for image in samples]))
+        image = pixels(40, 56, 1)[None]  # none of the samples
+        errors.append(np.mean((graph(image) - model(image)) ** 2))
     assert errors[0] < 0.8 * errors[1]
 
 
 @pytest.mark.parametrize("variant", FEW)
-def test_the_means_are_of_what_the_layers_read(variant):
+def test_means_and_moments_are_of_what_the_layers_read(variant):
     graph = fold(with_random_weights(REDNet(10, filters=4, **VARIANTS[variant])))
-    samples = [pixels(32, 32, graph.input_shape[-1])]
+    rows = np.random.default_rng(0).random((32, 1, graph.input_shape[-1]), dtype=np.float32)
+    samples = [np.repeat(rows, 32, axis=1)]  # alike across, but not down: taps taken for others would show
     values = keras.Model(graph.input, [layer.output for layer in graph.layers])(samples[0][None])
     values = dict(zip((layer.name for layer in graph.layers), values, strict=True))
     sources = module._sources(graph)
-    for name, (mean, _) in module._read(graph, samples).items():
+    for name, (mean, moments) in module._read(graph, samples).items():
         layer = graph.get_layer(name)
         kernel, bias = layer.get_weights()
-        expected = mean @ kernel.reshape(len(mean), -1) + bias
+        weights = kernel.reshape(len(mean), -1)
+        expected, squared = mean @ weights, np.sum(weights * (moments @ weights), axis=0)
+        layer.set_weights([kernel, np.zeros_like(bias)])
         layer.activation = keras.activations.linear
         given = layer(values[sources[name][0]]).numpy()[0]
-        expected = expected.reshape(-1, given.shape[-1]).mean(0)  # over the phases of an up-sampling layer
+        expected, squared = (
+            x.reshape(-1, given.shape[-1]).mean(0) for x in (expected, squared)
+        )  # over an up-sampling layer's phases
         np.testing.assert_allclose(given.mean((0, 1)), expected, atol=0.2 * given.std())  # strides skip some
+        np.testing.assert_allclose(np.mean(given**2, axis=(0, 1)), squared, rtol=0.3)
 
 
 def test_layers_with_rounded_weights_give_what_they_gave_on_average():
@@ -288,6 +295,14 @@ def test_the_8_bit_file_is_a_quarter_as_large(tmp_path):
     assert sizes["float16"] < 0.55 * sizes[None]
     assert sizes["dynamic"] < 0.3 * sizes[None]
     assert sizes["int8"] < 0.3 * sizes[None]
+
+
+def test_metadata_cannot_replace_what_the_file_says_of_itself(tmp_path):
+    with pytest.raises(ValueError, match="must not replace what the file says of itself. Received: size, type"):
+        export_tflite(
+            network(4), tmp_path / "model.tflite", metadata={"type": "uint8", "size": None, "task": "denoise"}
+        )
+    assert not any(tmp_path.iterdir())
 
 
 def test_metadata_inside_and_beside(tmp_path):
