@@ -456,7 +456,7 @@ def describe(recipe, training, validation):
         },
         "training_images": training.name if isinstance(training, dataset.Images) else [path.name for path in training],
         "validation_images": [path.name for path in validation],
-        "commit": _commit(),
+        "commit": commit(),
         "backend": keras.backend.backend(),
         "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy", "pillow", *_engines())},
     }
@@ -481,7 +481,7 @@ def _plain(value):
     return list(value) if isinstance(value, tuple) else value
 
 
-def _commit():
+def commit():
     """Returns the commit of this source, or "unknown" where it is installed rather than checked out."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():

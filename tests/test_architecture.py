@@ -63,6 +63,7 @@ LEVELS = {
     "recipes.train": 8,
     "recipes.evaluate": 10,
     "recipes.before_after": 11,
+    "recipes.blend": 11,
     "recipes.harm": 11,
     "recipes.masked": 11,
     "recipes.stored": 11,

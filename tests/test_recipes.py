@@ -142,11 +142,11 @@ def test_a_kill_around_a_backup_loses_nothing_but_the_epoch(photos, tmp_path, mo
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(train.Backup, "on_epoch_end", killed)
-        monkeypatch.setattr(train, "_commit", lambda: "0123-dirty")
+        monkeypatch.setattr(train, "commit", lambda: "0123-dirty")
         with pytest.raises(KeyboardInterrupt):
             train.train(recipe, *train.split([photos]), tmp_path / moment)
         monkeypatch.undo()
-        monkeypatch.setattr(train, "_commit", lambda: "4567")
+        monkeypatch.setattr(train, "commit", lambda: "4567")
         capsys.readouterr()
         resumed = train.train(recipe, *train.split([photos]), tmp_path / moment).get_weights()
         assert "epoch 1/3" not in capsys.readouterr().out
@@ -310,7 +310,7 @@ def test_trains_where_there_is_no_git(monkeypatch):
         raise FileNotFoundError("git")
 
     monkeypatch.setattr("subprocess.run", missing)
-    assert train._commit() == "unknown"
+    assert train.commit() == "unknown"
 
 
 @pytest.mark.parametrize("slow", [True, False])
@@ -471,7 +471,7 @@ def pretrained(tmp_path, monkeypatch):
 
 
 def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretrained, monkeypatch):
-    monkeypatch.setattr(train, "_commit", lambda: "0" * 40)
+    monkeypatch.setattr(train, "commit", lambda: "0" * 40)
     recipe = dataclasses.replace(smoke(), filters=64, patches_per_image=2)
     train.train(recipe, *train.split([photos]), tmp_path / "run")
     assert ship.ship(tmp_path / "run") == "red10-fast-denoise-blind-gray-v1"
@@ -526,7 +526,7 @@ def test_ships_the_weights_of_a_run_and_only_better_ones(photos, tmp_path, pretr
 def test_a_network_is_scored_anew_where_it_was_validated_on_another_corruption(
     photos, tmp_path, pretrained, monkeypatch
 ):
-    monkeypatch.setattr(train, "_commit", lambda: "0" * 40)
+    monkeypatch.setattr(train, "commit", lambda: "0" * 40)
     name = "red10-fast-denoise-blind-gray"
     recipe = dataclasses.replace(train.RECIPES[name].smoke(), filters=64, patches_per_image=2, precision="float32")
     train.train(recipe, *train.split([photos]), tmp_path / "run")
