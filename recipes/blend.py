@@ -9,7 +9,7 @@ from pathlib import Path
 
 from keras_rednet import weights
 from keras_rednet.photos import named_network
-from recipes.train import commit
+from recipes.train import commit, origin
 
 
 def blend(before, after, share):
@@ -28,14 +28,16 @@ def blend(before, after, share):
     """
     if not 0 <= share <= 1:
         raise ValueError(f"`share` must be from 0 to 1. Received: share={share!r}.")
-    (first, _), (second, record) = named_network(before), named_network(after)
-    shapes = [[(v.path.split("/", 1)[-1], v.shape) for v in model.weights] for model in (first, second)]
-    if shapes[0] != shapes[1]:
+    (first, first_record), (second, record) = named_network(before), named_network(after)
+    shapes = [[array.shape for array in model.get_weights()] for model in (first, second)]
+    recipes = [entry["recipe"] for entry in (first_record, record)]
+    wirings = [(recipe["downsample_at"], recipe.get("architecture")) for recipe in recipes]
+    if shapes[0] != shapes[1] or wirings[0] != wirings[1]:
         raise ValueError(f"`before` and `after` must be of the same network. Received: {before} and {after}.")
     pairs = zip(first.get_weights(), second.get_weights(), strict=True)
     second.set_weights([(1 - share) * a + share * b for a, b in pairs])
-    blended = {"before": str(before), "after": str(after), "share": share}
-    return second, record | {"commit": commit(), "validation_psnr": {}, "blended": blended}
+    blended = {"before": origin(before, of_these_bytes=True), "after": origin(after, of_these_bytes=True)}
+    return second, record | {"commit": commit(), "validation_psnr": {}, "blended": blended | {"share": share}}
 
 
 def main(arguments=None):
@@ -45,9 +47,9 @@ def main(arguments=None):
     parser.add_argument("--share", type=float, default=0.8, metavar="NUMBER", help="of AFTER, 0 to 1 (default: 0.8)")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for weights.npz and its record")
     options = parser.parse_args(arguments)
-    network, record = blend(options.before, options.after, options.share)
     if (options.out / "weights.npz").exists():
         parser.error(f"{options.out / 'weights.npz'} is there already: choose another folder.")
+    network, record = blend(options.before, options.after, options.share)
     options.out.mkdir(parents=True, exist_ok=True)
     weights.save(network, options.out / "weights.npz", record)
 

@@ -184,7 +184,7 @@ def _patch_seed(recipe):
     """Returns the seed of patches and corruptions: weights that are gone on from have seen those of their own run."""
     if recipe.start_from is None:
         return recipe.seed
-    start = _origin(recipe.start_from, of_these_bytes=True)
+    start = origin(recipe.start_from, of_these_bytes=True)
     return zlib.crc32(f"{recipe.seed} {start}".encode()) & 0x7FFFFFFF
 
 
@@ -449,8 +449,8 @@ def describe(recipe, training, validation):
         "recipe": {key: _plain(value) for key, value in dataclasses.asdict(recipe).items()}
         | {
             "loss": getattr(recipe.loss, "__name__", recipe.loss),
-            "start_from": _origin(recipe.start_from),
-            "teacher": _origin(recipe.teacher, of_these_bytes=True),
+            "start_from": origin(recipe.start_from),
+            "teacher": origin(recipe.teacher, of_these_bytes=True),
             "corruption": repr(recipe.corruption),
             "validation": {k: repr(v) for k, v in recipe.validation.items()},
         },
@@ -469,7 +469,7 @@ def _engines():
     return [found[name][0] for name in dict.fromkeys(["tensorflow", keras.backend.backend()]) if name in found]
 
 
-def _origin(start_from, of_these_bytes=False):
+def origin(start_from, of_these_bytes=False):
     """Returns shipped weights with their version, or a run's file without the folders of this machine."""
     if start_from is None or str(start_from).endswith(".npz"):
         name = start_from and "/".join(Path(start_from).parts[-2:])

@@ -7,9 +7,9 @@ from keras_rednet import RED10, weights
 from recipes import blend
 
 
-def saved(folder, factor=1, filters=4):
-    recipe = {"depth": 10, "task": "denoise", "level": "blind", "channels": 1, "downsample_at": [1]}
-    model = with_random_weights(RED10(filters=filters, downsample_at=(1,), weights=None))
+def saved(folder, factor=1, filters=4, downsample_at=(1,)):
+    recipe = {"depth": 10, "task": "denoise", "level": "blind", "channels": 1, "downsample_at": [*downsample_at]}
+    model = with_random_weights(RED10(filters=filters, downsample_at=downsample_at, weights=None))
     model.set_weights([factor * array for array in model.get_weights()])
     folder.mkdir()
     record = {**RECORD, "recipe": recipe | {"filters": filters}, "validation_psnr": {"sigma 30": 27.0}}
@@ -25,15 +25,18 @@ def test_blends_weights_and_tells_of_which(tmp_path):
     for array, of_both in zip(first, blended, strict=True):
         np.testing.assert_allclose(of_both, (0.25 + 0.75 * 3) * array, rtol=2e-3, atol=1e-3)  # float16 on disk
     record = weights.read_record(path)
-    assert record["blended"] == {"before": str(before), "after": str(after), "share": 0.75}
+    hashes = [weights.read_record(path)["sha256"] for path in (before, after)]
+    of = [f"{name}/weights.npz {sha256}" for name, sha256 in zip(("before", "after"), hashes, strict=True)]
+    assert record["blended"] == {"before": of[0], "after": of[1], "share": 0.75}
     assert record["validation_psnr"] == {}  # nothing was measured
     with pytest.raises(SystemExit):
         blend.main([str(before), str(after), "--out", str(tmp_path / "new")])
     assert weights.read_record(path) == record
 
 
-def test_blends_no_networks_that_differ(tmp_path):
-    (before, _), (after, _) = saved(tmp_path / "before"), saved(tmp_path / "after", filters=6)
+@pytest.mark.parametrize("other", [{"filters": 6}, {"downsample_at": ()}, {"downsample_at": (3,)}])
+def test_blends_no_networks_that_differ(other, tmp_path):
+    (before, _), (after, _) = saved(tmp_path / "before"), saved(tmp_path / "after", **other)
     with pytest.raises(ValueError, match="`before` and `after` must be of the same network. Received: .*before"):
         blend.blend(str(before), str(after), 0.5)
     with pytest.raises(ValueError, match="`share` must be from 0 to 1. Received: share=1.5"):

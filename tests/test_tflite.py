@@ -222,9 +222,8 @@ def test_means_and_moments_are_of_what_the_layers_read(variant):
         layer.set_weights([kernel, np.zeros_like(bias)])
         layer.activation = keras.activations.linear
         given = layer(values[sources[name][0]]).numpy()[0]
-        expected, squared = (
-            x.reshape(-1, given.shape[-1]).mean(0) for x in (expected, squared)
-        )  # over an up-sampling layer's phases
+        phases = (-1, given.shape[-1])  # of an up-sampling layer; of others one
+        expected, squared = expected.reshape(phases).mean(0), squared.reshape(phases).mean(0)
         np.testing.assert_allclose(given.mean((0, 1)), expected, atol=0.2 * given.std())  # strides skip some
         np.testing.assert_allclose(np.mean(given**2, axis=(0, 1)), squared, rtol=0.3)
 
