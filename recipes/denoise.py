@@ -46,12 +46,14 @@ on the last stage's noise, ended after the 6th epoch.
     python -m recipes.train red30-fast-denoise-blind-gray-last --start-from red30-fast-denoise-blind-gray \
         --batch-size 64 --epochs 8 --patches-per-image 256 --data bsds500/train t91 --out runs/fast
 
-Fast v7 is the first gray one that saw rounded noise: from v6 195,120 patches in three runs, even noise at 6e-4
-(`--epochs 60`), the last stage at 2e-4 (`--epochs 10`) and even noise at 4e-4 (`--epochs 20`), up to 45 a second on two
-cores with bfloat16. They gave 0.46 and 1.07 dB where noise of sigma 30 and 50 was rounded and took 0.04 at sigma 10,
-0.02 at 30. The mean of these weights and v6's, and the last stage again, 21,680 patches, gave most of it back:
+Fast v7 is the first gray one that saw rounded noise: from v6 186,448 patches in three runs, even noise at 6e-4 (the
+56th epoch of `--epochs 60`), the last stage at 2e-4 (`--epochs 10`) and even noise at 4e-4 (`--epochs 20`), up to 45 a
+second on two cores with bfloat16. They gave 0.46 and 1.07 dB where noise of sigma 30 and 50 was rounded and took 0.04
+at sigma 10, 0.02 at 30. The mean of these weights and v6's gave 0.01 of either back, and took 0.09 and 0.30 of rounded
+noise, which the last stage again, 21,680 patches, gave back, with 0.02 more at sigma 10:
 
-    python -m recipes.blend red30-fast-denoise-blind-gray runs/even/weights.npz --share 0.8 --out runs/blend
+    python -m recipes.blend red30-fast-denoise-blind-gray runs/even/weights.npz --share 0.8 \
+        --data bsds500/train t91 --out runs/blend
     python -m recipes.train red30-fast-denoise-blind-gray-last --start-from runs/blend/weights.npz \
         --learning-rate 2e-4 --epochs 10 --data bsds500/train t91 --out runs/gray-end
 
@@ -105,9 +107,9 @@ after the 54th, and then a last stage, which gave 0.10 dB of validation PSNR at 
 
 v5 went on from v4 in the same two stages, of `--epochs 44` at 1e-3 and of `--epochs 12 --learning-rate 3e-4`, 121,408
 patches in 53 minutes of two cores with bfloat16: 35.50, 29.59, 27.10 and 25.44 dB at sigma 10, 30, 50 and 70 (v4:
-35.46, 29.53, 27.00 and 25.24). v6 is the first that saw rounded noise, 273,168 patches in five runs, up to 42 a second:
-from v5 the last stage at 1e-3 (`--epochs 24`), even noise twice (`--epochs 36`, `--epochs 46`), the last stage again
-and some even noise in the end, which gave back what the last stage takes from strong noise:
+35.46, 29.53, 27.00 and 25.24). v6 is the first that saw rounded noise, 268,832 patches in five runs, up to 42 a second:
+from v5 the last stage at 1e-3 (`--epochs 24`), even noise twice (`--epochs 36`, and the 44th epoch of `--epochs 46`),
+the last stage again and some even noise in the end, which gave back what the last stage takes from strong noise:
 
     python -m recipes.train red30-fast-denoise-blind-color-last --start-from runs/even2/weights.npz \
         --epochs 12 --learning-rate 3e-4 --data bsds500/train t91 --out runs/color-last

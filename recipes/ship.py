@@ -3,7 +3,7 @@
 Copies the run's best weights to keras_rednet/pretrained under the name that their recipe gives them, and their record
 into weights.json. A network that is shipped already becomes the next version, if it is better on the validation images.
 One for a single level must be better there than the blind one, too, by a margin that is worth a file. Where a shipped
-one was not validated on all that the run was, `--data`, the folders of the training, scores it anew.
+one was not validated under all corruptions that the run was, `--data`, the folders of the training, scores it anew.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from keras_rednet import restore, weights
+from keras_rednet import weights
 from recipes import train
 from recipes.evaluate import network as shipped_network
 from recipes.recipe import NETWORK, stem
@@ -26,14 +26,14 @@ def ship(run, data=None):
 
     Args:
         run: the folder.
-        data: folders of the training, needed only where a shipped network was validated on other corruptions or
-            images than the run.
+        data: folders of the training, needed only where a shipped network was validated on other corruptions than the
+            run.
 
     Raises:
         ValueError: the shipped weights of the same network have at least this mean validation PSNR, or were validated
-            on more, or the blind ones come within 0.03 dB of it; the run's file and record do not match; it trained
-            another network than RED10, RED20 or RED30, on other images than those that the licence names, or from
-            source that was not committed.
+            on more, or the blind ones come within 0.03 dB of it, or either on other images; the run's file and record
+            do not match; it trained another network than RED10, RED20 or RED30, on other images than those that the
+            licence names, or from source that was not committed.
     """
     run = Path(run)
     record = weights.read_record(run / "weights.npz")
@@ -90,8 +90,13 @@ def _check_better(record, name, shipped, margin, data):
     """Raises an error unless the mean validation PSNR of a run is higher than that of a shipped network."""
     old, new = shipped["validation_psnr"], record["validation_psnr"]
     corruptions = [entry["recipe"]["validation"] for entry in (shipped, record)]
-    images = [entry["validation_protocol"]["images"] for entry in (shipped, record)]
-    if images[0] != images[1] or any(corruptions[0].get(key) != corruptions[1][key] for key in new):
+    protocols = [entry["validation_protocol"] for entry in (shipped, record)]
+    if protocols[0] != protocols[1]:
+        raise ValueError(
+            f"The run must have been validated as {name} was: {protocols[0]}. Received: {protocols[1]}; train with the "
+            "same --data."
+        )
+    if any(corruptions[0].get(key) != corruptions[1][key] for key in new):
         old = _validated(name, record, data)
     needed, reached = (sum(scores[key] for key in new) / len(new) for scores in (old, new))
     if reached <= needed + margin:
@@ -105,10 +110,10 @@ def _validated(name, record, data):
     """Returns the PSNR of shipped weights on what the weights of a record were validated on, by corruption."""
     if not data:
         raise ValueError(
-            f"{name} was validated on other corruptions or images: score it anew with --data FOLDER..., as training."
+            f"{name} was validated on other corruptions: score it anew with --data FOLDER..., as training."
         )
     recipe = train.RECIPES[stem({key: record["recipe"][key] for key in NETWORK})]
-    ours, its = {key: repr(x) for key, x in recipe.validation.items()}, record["recipe"]["validation"]
+    ours, its = train.described_validation(recipe), record["recipe"]["validation"]
     if changed := [key for key in record["validation_psnr"] if ours.get(key) != its[key]]:
         raise ValueError(
             f"The run was validated on {its[changed[0]]} ({changed[0]}), which the recipe's validation is no longer: "
@@ -117,8 +122,7 @@ def _validated(name, record, data):
     images = train.clean_crops(train.split(data)[1], recipe.color)
     if [image for image, _ in images] != record["validation_protocol"]["images"]:
         raise ValueError("--data must be the folders of the training: their validation images are others.")
-    model = shipped_network(name)
-    return {key: train.validate(lambda x: restore(model, x), images, recipe, key) for key in record["validation_psnr"]}
+    return train.scores(shipped_network(name), images, recipe, record["validation_psnr"])
 
 
 def _json(records):

@@ -28,7 +28,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_rednet import dataset, weights
+from keras_rednet import dataset, restore, weights
 from keras_rednet.evaluation import Protocol, evaluate
 from keras_rednet.geometry import ORIENTATIONS
 from keras_rednet.metrics import SSIM_WINDOW
@@ -366,8 +366,8 @@ class Report(keras.callbacks.Callback):
 
     def _keep(self, epoch, scores):
         patches = (epoch + 1) * self.steps * self.recipe.batch_size
-        scored = {"images": [name for name, _ in self.images], "centre_crop": VALIDATION_CROP, "seed": Protocol().seed}
-        progress = {"epoch": epoch + 1, "patches": patches, "validation_protocol": scored, "validation_psnr": scores}
+        validated = {"validation_protocol": protocol(self.images), "validation_psnr": scores}
+        progress = {"epoch": epoch + 1, "patches": patches, **validated}
         record = {**self.description, **progress}
         weights.save(self.averaged, self.out / "weights.npz", record)
 
@@ -376,6 +376,16 @@ def validate(restorer, images, recipe, name):
     """Returns the PSNR on the validation images, pairs (name, clean), under one of a recipe's corruptions, by name."""
     rows = evaluate(restorer, images, recipe.validation[name], Protocol(color=recipe.color))
     return float(rows[-1]["psnr"])
+
+
+def scores(model, images, recipe, names):
+    """Returns {name: PSNR of a network under that corruption of a recipe's} on the validation images."""
+    return {name: validate(lambda corrupted: restore(model, corrupted), images, recipe, name) for name in names}
+
+
+def protocol(images):
+    """Returns how the validation images, pairs (name, clean), are scored, for a record."""
+    return {"images": [name for name, _ in images], "centre_crop": VALIDATION_CROP, "seed": Protocol().seed}
 
 
 def compiled(recipe, steps):
@@ -452,7 +462,7 @@ def describe(recipe, training, validation):
             "start_from": origin(recipe.start_from),
             "teacher": origin(recipe.teacher, of_these_bytes=True),
             "corruption": repr(recipe.corruption),
-            "validation": {k: repr(v) for k, v in recipe.validation.items()},
+            "validation": described_validation(recipe),
         },
         "training_images": training.name if isinstance(training, dataset.Images) else [path.name for path in training],
         "validation_images": [path.name for path in validation],
@@ -460,6 +470,11 @@ def describe(recipe, training, validation):
         "backend": keras.backend.backend(),
         "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy", "pillow", *_engines())},
     }
+
+
+def described_validation(recipe):
+    """Returns {name: what a corruption of a recipe's validation is, in words}."""
+    return {name: repr(corruption) for name, corruption in recipe.validation.items()}
 
 
 @functools.cache  # looks into all packages
@@ -494,6 +509,11 @@ def commit():
     return done.stdout.strip() if done.returncode == 0 else "unknown"
 
 
+def commits(*parts):
+    """Returns the commits of the parts of what was made, each once."""
+    return ", ".join(dict.fromkeys(", ".join(parts).split(", ")))
+
+
 def _check_same_everywhere(description):
     """Raises ValueError in a process whose run is not that of process 0: together they would train nonsense."""
     run = json.dumps([description[key] for key in ("recipe", "training_images")])
@@ -520,10 +540,11 @@ def _described(path, description, recipe, begun):
                     f"{path.parent} holds a run with another {key}: resume it with the same arguments, or choose "
                     f"another --out. Expected: {expected!r}. Received: {received!r}."
                 )
-        commits = dict.fromkeys([*before["commit"].split(", "), description["commit"]])
-        description = description | {"commit": ", ".join(commits)}
+        description = description | {"commit": commits(before["commit"], description["commit"])}
     seed = before.get("patch_seed", recipe.seed) if begun else _patch_seed(recipe)
-    description = description | {"patch_seed": seed}
+    start = before if begun else recipe.start_from and record_of(recipe.start_from)
+    blended = {"blended": start["blended"]} if start and "blended" in start else {}
+    description = description | {"patch_seed": seed} | blended
     with weights.written_whole(path) as file:
         file.write_text(json.dumps(description, indent=1))
     return description
