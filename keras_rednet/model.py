@@ -282,11 +282,13 @@ def followed(model, followers):
         keras.Model: with the inputs of `model`, not compiled.
 
     Raises:
-        ValueError: the model has no layer of such a name.
+        ValueError: the model has no layer of such a name, or it is the input.
     """
     names = {layer.name for layer in model.layers if not isinstance(layer, layers.InputLayer)}
     if strange := followers.keys() - names:
-        raise ValueError(f"`followers` must be for layers of the model. Received: {', '.join(sorted(strange))}.")
+        raise ValueError(
+            f"`followers` must be for layers of the model but its input. Received: {', '.join(sorted(strange))}."
+        )
 
     def call(layer, *args, **kwargs):
         result = layer(*args, **kwargs)

@@ -47,8 +47,7 @@ def stands(task, quantize):
     In "int8" those for inpainting lost more than is released (export/parity.py).
 
     Args:
-        task: what the network does, such as "denoise"; of tasks that no shipped network has nothing is known, and all
-            precisions are taken for right.
+        task: what the network does, such as "denoise"; for one without shipped networks the answer is always True.
         quantize: None, "float16", "dynamic" or "int8".
 
     Returns:
@@ -110,15 +109,16 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
             f"Received: {color!r}."
         )
     size = None if size is None else tuple(map(int, size))  # JSON takes no NumPy numbers
+    graph = fold(model)
     described = _description(model, quantize, size)
-    if both := described.keys() & (metadata or {}).keys():
+    if both := (described.keys() | {"luminance", "sha256"}) & (metadata or {}).keys():
         raise ValueError(
             f"`metadata` must not replace what the file says of itself. Received: {', '.join(sorted(both))}."
         )
     described |= metadata or {}
     json.dumps(described)  # or it would fail after the work
     samples = _samples(calibration, model.input_shape[-1], multiple) if quantize == "int8" else None
-    content = _converted(model, quantize, samples, size)
+    content = _converted(graph, quantize, samples, size)
     if described.get("color") == "luminance":
         described["luminance"] = "Y of ITU-R BT.601, studio range: black is 16/255 and white 235/255"
     content = _with_metadata(content, described)
@@ -186,13 +186,12 @@ def operators(content):
     return counts
 
 
-def _converted(model, quantize, samples, size):
-    graph = fold(model)
+def _converted(graph, quantize, samples, size):
     module = tf.Module()
     module.weights = [variable.value for variable in graph.variables]
     if quantize == "int8":
         pixels, inner = EightBits(0, 1, dtype="float32"), _with_ranges(graph, samples)
-    shape = (1, *(size or (None, None)), model.input_shape[-1])
+    shape = (1, *(size or (None, None)), graph.input_shape[-1])
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, "image")])
     def restored(image):

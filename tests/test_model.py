@@ -184,9 +184,9 @@ def test_layers_are_followed_by_others_and_stay_as_they_are():
     assert halved.get_layer("conv1") is model.get_layer("conv1")
     assert not halved.compiled
     np.testing.assert_array_equal(model.predict(image, verbose=0), before)
-    with pytest.raises(ValueError, match="must be for layers of the model. Received: conv11, conv12"):
+    with pytest.raises(ValueError, match="must be for layers of the model .*. Received: conv11, conv12"):
         followed(model, dict.fromkeys(("conv12", "conv1", "conv11"), keras.layers.Rescaling(0.5)))
-    with pytest.raises(ValueError, match="Received: corrupted"):
+    with pytest.raises(ValueError, match="must be for layers of the model but its input. Received: corrupted"):
         followed(model, {"corrupted": keras.layers.Rescaling(0.5)})
 
 

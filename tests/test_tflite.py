@@ -201,7 +201,7 @@ def test_a_network_whose_weights_are_rounded_for_what_they_read_loses_less(monke
         monkeypatch.setattr(module, "_rounded", rounded)
         graph = fold(model)
         module._round_weights(graph, samples)
-        image = pixels(40, 56, 1)[None]  # none of the samples
+        image = pixels(40, 48, 1)[None]  # none of the samples, nor drawn by their seeds
         errors.append(np.mean((graph(image) - model(image)) ** 2))
     assert errors[0] < 0.8 * errors[1]
 
@@ -296,11 +296,20 @@ def test_the_8_bit_file_is_a_quarter_as_large(tmp_path):
     assert sizes["int8"] < 0.3 * sizes[None]
 
 
+def test_refuses_what_is_no_red_net(tmp_path):
+    image = keras.Input((None, None, 1))
+    wrapped = keras.Model(image, network(4)(image))
+    plain = keras.Sequential([image, keras.layers.Conv2D(1, 3, padding="same", name="conv2d")])
+    for model in (wrapped, plain):
+        with pytest.raises(ValueError, match="must hold the layers of a RED-Net only"):
+            export_tflite(model, tmp_path / "model.tflite")
+    assert not any(tmp_path.iterdir())
+
+
 def test_metadata_cannot_replace_what_the_file_says_of_itself(tmp_path):
-    with pytest.raises(ValueError, match="must not replace what the file says of itself. Received: size, type"):
-        export_tflite(
-            network(4), tmp_path / "model.tflite", metadata={"type": "uint8", "size": None, "task": "denoise"}
-        )
+    metadata = {"type": "uint8", "size": None, "task": "denoise", "sha256": "0", "luminance": "Y"}
+    with pytest.raises(ValueError, match="what the file says of itself. Received: luminance, sha256, size, type"):
+        export_tflite(network(4), tmp_path / "model.tflite", metadata=metadata)
     assert not any(tmp_path.iterdir())
 
 
