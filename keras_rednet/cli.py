@@ -123,7 +123,7 @@ def _add_restoring(commands, name, task, description):
     """Adds a command that restores pictures, and returns its parser for what it has of its own."""
     formatter = argparse.RawDescriptionHelpFormatter
     command = commands.add_parser(name, help=description, epilog=EPILOG, formatter_class=formatter)
-    command.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="a picture, or a folder of pictures")
+    command.add_argument("photos", nargs="+", type=_path, metavar="PHOTO", help="a picture, or a folder of pictures")
     command.add_argument(
         "-o",
         "--output",
@@ -152,6 +152,7 @@ def _add_restoring(commands, name, task, description):
     )
     command.add_argument(
         "--weights",
+        type=_text,
         metavar="NAME",
         help="another network of `rednet weights`, the weights.npz of a training run, or a .tflite file for any size",
     )
@@ -180,7 +181,10 @@ def _add_export(commands):
     export.add_argument("--overwrite", action="store_true", help="replace a .tflite file that is there already")
     export.add_argument("--quantize", choices=("float16", "dynamic", "int8"), help="a smaller TFLite file")
     export.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="of a TFLite file's images; any, without it")
-    export.add_argument("--calibration", type=Path, metavar="FOLDER", help="corrupted pictures, for --quantize int8")
+    export.add_argument(
+        "--calibration", type=_path, metavar="FOLDER",
+        help=f"corrupted pictures, for --quantize int8: {CALIBRATION} at most, taken evenly by name, their middles",
+    )  # fmt: skip
     export.add_argument("--precision", choices=PRECISIONS, help="in which a SavedModel computes; float32 without it")
     export.add_argument("--most-pixels", type=int, metavar="NUMBER", help="a SavedModel refuses larger pictures")
     export.set_defaults(run=_export)
@@ -233,6 +237,16 @@ def _restore_files(jobs, restorer):
     return len(failures)
 
 
+def _text(text):
+    if not text:  # a variable of the shell that is not set
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def _path(text):
+    return Path(_text(text))
+
+
 def _pixels(text):
     if text == "auto":
         return text
@@ -267,13 +281,15 @@ def _export(options):
     tflite = options.output.suffix == ".tflite"
     if not tflite and (options.quantize or options.size or options.calibration):
         raise ValueError(f"--quantize, --size and --calibration are for .tflite files. Received: -o {options.output}.")
+    if not tflite and options.overwrite:
+        raise ValueError(f"--overwrite is for .tflite files: name a new version. Received: -o {options.output}.")
     if tflite and (options.most_pixels is not None or options.precision):
         raise ValueError(f"--most-pixels and --precision are for SavedModels. Received: -o {options.output}.")
     written = (options.output, options.output.with_suffix(".json")) if tflite else ()
     if options.calibration and options.quantize != "int8":
         raise ValueError(f"--calibration is for --quantize int8. Received: --quantize {options.quantize}.")
     there = next((path for path in written if path.exists()), None)
-    if there and not options.overwrite:
+    if there and not options.overwrite and not options.output.with_suffix(".npz").exists():  # which is never replaced
         raise ValueError(f"{there} is there already: add --overwrite to replace it.")
     with quiet_libraries():
         _write_export(options, tflite)
@@ -335,7 +351,8 @@ def _calibration(folder, network, recipe):
     from keras_rednet.model import size_multiple
     from keras_rednet.tflite import with_drawings
 
-    paths = dataset.usable(dataset.list_images(folder)[:CALIBRATION], patch_size=size_multiple(network))
+    paths = dataset.list_images(folder)
+    paths = dataset.usable(paths[:: -(-len(paths) // CALIBRATION) or 1], patch_size=size_multiple(network))
     gray = recipe["color"] == "gray"  # restores each of R, G and B, and their mean has less noise
     samples = []
     for i, path in enumerate(paths):

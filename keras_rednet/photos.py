@@ -23,7 +23,7 @@ from keras_rednet.model import BUILDERS, RED30, TASK_CHANNELS, REDNet
 from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, write_picture
 from keras_rednet.precision import POLICIES, computing_in, emulates_bfloat16
 from keras_rednet.quiet import quiet_libraries
-from keras_rednet.restoration import restore, scaled, upscale
+from keras_rednet.restoration import is_gray, pil_pixels, restore, scaled, upscale
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no more: another try would end the same
 LEAST_FREE = 2**20  # bytes on the disk, for the next picture to be worth its while
@@ -56,7 +56,7 @@ class Work:
     Args:
         task, level: as `RED30` takes them. Blind denoising and super-resolution take the networks for JPEGs where a
             lossy file held the picture, except in a JPEG of more than quality 90, which takes the blind ones: to
-            denoise only if it is gray or stores colour at full resolution.
+            denoise only if it is gray or stores colour at full resolution. Where R, G and B are equal, it is gray.
         weights: the name of shipped weights, a run's .npz or a .tflite file; None is the fast RED30 of the task.
         engine: "keras", or "litert", see keras_rednet/litert.py.
         precision: in which Keras computes, "float32" or "bfloat16".
@@ -181,8 +181,9 @@ class Restorer:
 
     def _restored(self, picture):
         image, work = picture.image, self.work
-        stored = picture.blocky if work.task == "super_resolution" else picture.blotchy
-        network = self._network(_channels(image), stored) if self.named is None else self.named
+        gray = is_gray(pil_pixels(image) if hasattr(image, "mode") else image, apart=1 / 255)  # by that WebP is, lossy
+        stored = picture.blocky if gray or work.task == "super_resolution" else picture.blotchy
+        network = self._network(1 if gray else 3, stored) if self.named is None else self.named
         how = {"tile": work.tile, "orientations": work.orientations}
         if work.task != "super_resolution":
             return dataclasses.replace(
@@ -312,12 +313,6 @@ def named_network(name):
         )
     build |= {"level": recipe["level"], "weights": name if ours else "pretrained"}
     return BUILDERS[depth](recipe["task"], **build), record
-
-
-def _channels(image):
-    if hasattr(image, "mode"):  # a PIL image; the rest of its modes are colour
-        return 1 if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I") else 3
-    return 3
 
 
 def jobs(photos, output):

@@ -58,12 +58,14 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
     Args:
         model: a RED-Net with 1 or 3 channels, for instance `RED30("denoise", channels=3, downsample_at=(1,))`, or a
             TFLite file of one, by `load_tflite`. One that was built under Keras' dtype policy "mixed_bfloat16" restores
-            in that, all others in float32.
+            in that, all others in float32. Denoisers for colour take noise that is equal in R, G and B for detail: give
+            gray images to one with 1 channel.
         image: uint8 (0-255), uint16 (0-65535) or float ([0, 1]) array [h, w] or [h, w, 1|3|4], or a PIL image.
             A fourth channel is alpha and stays untouched. (Of gray PNG files of 2 or 4 bits Pillow tells a transparent
             colour wrongly, which `rednet` mends.)
         color: how a one-channel model restores a colour image: "channels", each of R, G and B; "luminance", the Y of
-            BT.601 only; "ycbcr", each of Y, Cb and Cr, which is best for JPEG, as it codes these.
+            BT.601 only; "ycbcr", each of Y, Cb and Cr, which is best for JPEG, as it codes these. Where R, G and B are
+            equal everywhere, it restores the one image that they are.
         tile: side of the squares that are restored at a time, in pixels, without their surroundings; "auto" fits
             their feature maps in some hundred megabytes; None takes the image whole. The result is the same, to 1e-5
             where the backend computes float32 in full (GPUs may round it to TF32), but for "dynamic" TFLite files,
@@ -90,7 +92,7 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
         raise ValueError(f"`orientations` must be 1 or 8. Received: orientations={orientations!r}.")
     network = _deployment(model)
     if isinstance(image, Image.Image):
-        pixels = _checked(network, _pil_pixels(image), (1, 2, 3, 4))
+        pixels = _checked(network, pil_pixels(image), (1, 2, 3, 4))
         return _pil(_restored(network, pixels, color, tile, orientations), image)
     return _restored(network, _checked(network, image), color, tile, orientations).reshape(image.shape)
 
@@ -118,7 +120,7 @@ def upscale(model, image, size=None, *, scale=None, tile="auto", orientations=1)
         raise ValueError(f"`orientations` must be 1 or 8. Received: orientations={orientations!r}.")
     network = _deployment(model)
     from_pil = isinstance(image, Image.Image)
-    pixels = _checked(network, _pil_pixels(image), (1, 2, 3, 4)) if from_pil else _checked(network, image)
+    pixels = _checked(network, pil_pixels(image), (1, 2, 3, 4)) if from_pil else _checked(network, image)
     if (size is None) == (scale is None):
         raise ValueError(f"Give either `size` or `scale`. Received: size={size!r}, scale={scale!r}.")
     size = scaled(pixels.shape[:2], scale) if size is None else size
@@ -138,6 +140,9 @@ def scaled(size, scale):
 def _restored(network, pixels, color, tile, orientations):
     """Restores [h, w, c]; the last of 2 or 4 channels is alpha."""
     restored, count = pixels.copy(), _colors(pixels)
+    if network.channels == 1 < count and is_gray(pixels):  # one plane for all three
+        restored[..., :count] = _restored(network, pixels[..., :1], color, tile, orientations)
+        return restored
     for (rows, columns), keep, target in _tiles(network, pixels.shape, tile):
         values = _to_float(pixels[rows[:, None], columns, :count])
         values = _average(lambda x: _by_color(network, x, color), values, orientations)
@@ -178,7 +183,21 @@ def _pil(pixels, image):
     return restored
 
 
-def _pil_pixels(image):
+def is_gray(pixels, apart=0):
+    """Tells whether R, G and B of an array [h, w] or [h, w, c] are equal, as where a gray picture is stored as RGB.
+
+    Args:
+        apart: by how much they may differ nevertheless, of 1.
+    """
+    if pixels.ndim == 2 or _colors(pixels) == 1:
+        return True
+    most = apart * _white(pixels.dtype)
+    pairs = ((pixels[..., 0], pixels[..., i]) for i in (1, 2))
+    return all((np.maximum(*pair) - np.minimum(*pair)).max() <= most for pair in pairs)
+
+
+def pil_pixels(image):
+    """Returns the pixels of a PIL image as `restore` takes them: [h, w] or [h, w, c], the last of 2 or 4 is alpha."""
     has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     if image.mode.startswith("I"):  # 16-bit gray; "I" is how Pillow opens some of them
         if has_alpha:

@@ -46,11 +46,12 @@ def export_saved_model(model, directory, *, color="channels", precision="float32
             processors that have it (AVX-512 BF16), many times as slow on others, and a little less exact.
         most_pixels: all signatures refuse larger pictures, with tf.errors.InvalidArgumentError, before they restore
             them; None takes all. A file of some kilobytes may hold more than a server has memory for.
-        metadata: dict of more to write into `assets.extra/keras_rednet.json`: task, weights, licence and the like.
+        metadata: dict of more to write into `assets.extra/keras_rednet.json`: task, weights, licence and the like,
+            under none of the names that are there: "restores", "channels", "precision" and "most_pixels".
 
     Raises:
-        ValueError: the folder's name is no version, an unknown `color` or `precision`, a bad `most_pixels`, or another
-            number of channels.
+        ValueError: the folder's name is no version, an unknown `color` or `precision`, a bad `most_pixels`, metadata
+            that would replace what is there, or another number of channels.
         TypeError: metadata that JSON cannot hold.
         FileExistsError: the folder exists.
         RuntimeError: Keras runs on another backend than TensorFlow.
@@ -73,18 +74,22 @@ def export_saved_model(model, directory, *, color="channels", precision="float32
         )
     most_pixels = most_pixels and int(most_pixels)  # JSON takes no NumPy numbers
     json.dumps(metadata)  # or it would fail after the work
+    channels = model.input_shape[-1]
+    about = {"restores": color if channels == 1 else "channels", "channels": channels, "precision": precision}
+    about |= {"most_pixels": most_pixels}
+    if both := about.keys() & (metadata or {}).keys():
+        words = f"`metadata` must not replace what the SavedModel says of itself. Received: {', '.join(sorted(both))}."
+        raise ValueError(words)
     require_tensorflow()
     module = Servable(model, color, precision, most_pixels)
     directory.parent.mkdir(parents=True, exist_ok=True)
     temporary = part_of(directory)  # a server looks at numbers only
     try:
         tf.saved_model.save(module, str(temporary), signatures=module.endpoints)
-        extra, channels = temporary / "assets.extra", model.input_shape[-1]
+        extra = temporary / "assets.extra"
         extra.mkdir()
         _write_warm_up(extra / "tf_serving_warmup_requests", channels, most_pixels)
-        about = {"restores": color if channels == 1 else "channels", "channels": channels, "precision": precision}
-        about |= {"most_pixels": most_pixels} | (metadata or {})
-        (extra / "keras_rednet.json").write_text(json.dumps(about, indent=1) + "\n")
+        (extra / "keras_rednet.json").write_text(json.dumps(about | (metadata or {}), indent=1) + "\n")
         temporary.rename(directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

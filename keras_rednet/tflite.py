@@ -80,7 +80,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
         ValueError: a path that does not end in `.tflite` or whose `.json` is the record of weights, an unknown
             `quantize`, no or unusable calibration, a size that is no multiple of `size_multiple(model)`, metadata whose
             `color` is none of the network's number of channels or that would replace the file's own, or a model with
-            other layers than a RED-Net's.
+            other layers than a RED-Net's or other than 1 or 3 channels.
         TypeError: metadata that JSON cannot hold.
         RuntimeError: Keras runs on another backend than TensorFlow, or the converter made operators that interpreters
             do not accelerate.
@@ -96,20 +96,22 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
     if quantize not in QUANTIZE:
         raise ValueError(f"`quantize` must be one of {QUANTIZE}. Received: quantize={quantize!r}.")
     require_tensorflow()
+    graph = fold(model)
+    if (channels := model.input_shape[-1]) not in (1, 3):
+        raise ValueError(f"`model` must have 1 or 3 channels. Received: {channels} channels.")
     multiple = size_multiple(model)
     if not (size is None or (np.shape(size) == (2,) and all(_is_side(side, multiple) for side in size))):
         raise ValueError(
             f"`size` must be (height, width), multiples of {multiple} pixels, or None. Received: size={size!r}."
         )
     color = (metadata or {}).get("color")
-    if color is not None and CHANNELS.get(color) != model.input_shape[-1]:
-        fitting = [name for name, channels in CHANNELS.items() if channels == model.input_shape[-1]]
+    if color is not None and CHANNELS.get(color) != channels:
+        fitting = [name for name, count in CHANNELS.items() if count == channels]
         raise ValueError(
-            f"`color` in the metadata of a network of {model.input_shape[-1]} channels must be one of {fitting}. "
+            f"`color` in the metadata of a network of {channels} channels must be one of {fitting}. "
             f"Received: {color!r}."
         )
     size = None if size is None else tuple(map(int, size))  # JSON takes no NumPy numbers
-    graph = fold(model)
     described = _description(model, quantize, size)
     if both := (described.keys() | {"luminance", "sha256"}) & (metadata or {}).keys():
         raise ValueError(
@@ -117,7 +119,8 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
         )
     described |= metadata or {}
     json.dumps(described)  # or it would fail after the work
-    samples = _samples(calibration, model.input_shape[-1], multiple) if quantize == "int8" else None
+    samples = _samples(calibration, channels, multiple) if quantize == "int8" else None
+    path.parent.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     content = _converted(graph, quantize, samples, size)
     if described.get("color") == "luminance":
         described["luminance"] = "Y of ITU-R BT.601, studio range: black is 16/255 and white 235/255"

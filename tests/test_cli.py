@@ -75,6 +75,44 @@ def test_gray_photos_use_the_gray_network(denoise, tmp_path):
         assert abs(np.median(darker[pixels > 10_000]) - 6554) < 20  # by 0.1 of white, as the gray test weights do
 
 
+@pytest.mark.parametrize(
+    ("name", "mode", "options"),
+    [
+        ("rgb.png", "RGB", {}),
+        ("palette.png", "P", {}),
+        ("alpha.png", "RGBA", {}),
+        ("lossless.webp", "RGB", {"lossless": True}),
+        ("lossy.webp", "RGB", {"quality": 90}),  # of which G is apart from R and B by 1
+        ("stored.jpg", "RGB", {"quality": 95}),
+    ],
+)
+def test_gray_photos_that_are_stored_as_colour_are_gray_too(name, mode, options, denoise, tmp_path):
+    """A network for colour knows noise that differs between the channels, and takes other noise for detail."""
+    gray = np.random.default_rng(0).integers(60, 200, (40, 56), "uint8")
+    picture = Image.merge("RGB", 3 * [Image.fromarray(gray)])
+    (picture.quantize(32) if mode == "P" else picture.convert(mode)).save(tmp_path / name, **options)
+    assert denoise(tmp_path / name, "-o", tmp_path / "out.png") == 0
+    with Image.open(tmp_path / name) as before, Image.open(tmp_path / "out.png") as after:
+        assert after.mode == ("RGBA" if mode == "RGBA" else "RGB")
+        before, after = (np.asarray(picture.convert("RGB")).astype(int) for picture in (before, after))
+    assert np.abs(np.median(before - after, axis=(0, 1)) - 25.5).max() <= 1.5  # 0.1 of white; colour 0.2
+
+
+def test_gray_noise_in_a_good_jpeg_is_white_though_it_is_stored_as_colour(monkeypatch, fast_networks, tmp_path):
+    gray = Image.fromarray(np.random.default_rng(0).integers(100, 120, (40, 56), "uint8"))
+    taken = []
+
+    def network(task, *, level, channels, **options):
+        taken.append((level, channels))
+        return fast_networks[channels]
+
+    monkeypatch.setattr(photo_module, "RED30", network)
+    for name, quality in (("good.jpg", 95), ("coarse.jpg", 80)):
+        Image.merge("RGB", 3 * [gray]).save(tmp_path / name, quality=quality, subsampling="4:2:0")
+        assert main(["denoise", str(tmp_path / name), "-o", str(tmp_path / "out.png"), "--overwrite"]) == 0
+    assert taken == [("blind", 1), ("jpeg", 1)]
+
+
 @pytest.mark.parametrize("name", ["noisy.jpg", "noisy.webp", "noisy.png"])
 def test_noise_in_lossy_files_is_removed_too(name, tmp_path):
     """Where colour is stored at half the resolution, noise is no longer white, and the blind network leaves it."""
@@ -589,6 +627,39 @@ def test_memory_that_runs_out_costs_its_picture_only(photos, tmp_path, monkeypat
     assert len(list((tmp_path / "out").iterdir())) == 5
 
 
+def test_calibration_takes_pictures_of_the_whole_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "CALIBRATION", 3)
+    for i in range(7):
+        Image.new("L", (8, 8), 10 * i).save(tmp_path / f"{i}.png")
+    samples = cli._calibration(tmp_path, REDNet(10, filters=4), {"color": "luminance", "task": "super_resolution"})
+    assert [round(sample.mean() * 255) for sample in samples] == [0, 30, 60]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["denoise", "", "-o", "out/"],
+        ["denoise", "photo.png", "-o", "out/", "--weights", ""],
+        ["export", "red30-fast-denoise-blind-gray", "-o", "x.tflite", "--quantize", "int8", "--calibration", ""],
+    ],
+)
+def test_an_empty_argument_is_no_folder_of_pictures(arguments, tmp_path, monkeypatch, capsys):
+    """As where a variable of the shell is not set: `.` would be all pictures that are there."""
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (8, 8)).save("photo.png")
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "must not be empty" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_a_saved_model_is_never_overwritten(tmp_path, capsys):
+    run = ["export", "red30-fast-denoise-blind-gray", "-o", str(tmp_path / "1"), "--overwrite"]
+    assert main(run) == 2
+    assert "--overwrite is for .tflite files: name a new version" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_gray_denoisers_are_calibrated_by_single_channels(tmp_path):
     """As colour pictures are restored by them: the mean of R, G and B has less noise."""
     for i in range(3):
@@ -607,9 +678,10 @@ def test_an_export_leaves_what_lies_beside_it_alone(own_weights, tmp_path, capsy
     assert [path.name for path in tmp_path.glob("model*")] == ["model.json"]
 
 
-def test_an_export_leaves_the_record_of_a_run_alone(own_weights, capsys):
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_an_export_leaves_the_record_of_a_run_alone(overwrite, own_weights, capsys):
     record = own_weights.with_suffix(".json").read_bytes()
-    assert main(["export", str(own_weights), "-o", str(own_weights.with_suffix(".tflite")), "--overwrite"]) == 2
+    assert main(["export", str(own_weights), "-o", str(own_weights.with_suffix(".tflite")), *overwrite]) == 2
     assert "w.json is the record of w.npz" in capsys.readouterr().err
     assert own_weights.with_suffix(".json").read_bytes() == record
     assert not own_weights.with_suffix(".tflite").exists()

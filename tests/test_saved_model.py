@@ -274,6 +274,12 @@ def _warm_up(directory):
         ),
         ("1", {"most_pixels": 1.5}, ValueError, "`most_pixels` must be an integer .* Received: most_pixels=1.5"),
         ("1", {"metadata": {"level": np.int64(1)}}, TypeError, "not JSON serializable"),
+        (
+            "1",
+            {"metadata": {"task": "denoise", "precision": "float32", "channels": 3}},
+            ValueError,
+            "must not replace what the SavedModel says of itself. Received: channels, precision",
+        ),
         ("1", {"color": "rgb"}, ValueError, "`color` must be one of .* Received: color='rgb'"),
         ("0", {}, FileExistsError, "is there already: choose a new version"),
     ],

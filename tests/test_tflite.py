@@ -300,10 +300,18 @@ def test_refuses_what_is_no_red_net(tmp_path):
     image = keras.Input((None, None, 1))
     wrapped = keras.Model(image, network(4)(image))
     plain = keras.Sequential([image, keras.layers.Conv2D(1, 3, padding="same", name="conv2d")])
-    for model in (wrapped, plain):
+    named = keras.Sequential([image, keras.layers.BatchNormalization(name="conv1_bn")])  # as other networks name theirs
+    for model in (wrapped, plain, named):
         with pytest.raises(ValueError, match="must hold the layers of a RED-Net only"):
             export_tflite(model, tmp_path / "model.tflite")
+    with pytest.raises(ValueError, match="must have 1 or 3 channels. Received: 2 channels"):
+        export_tflite(REDNet(10, filters=4, channels=2, skips=None), tmp_path / "model.tflite")
     assert not any(tmp_path.iterdir())
+
+
+def test_makes_the_folder(tmp_path):
+    export_tflite(network(4), tmp_path / "new" / "folder" / "model.tflite")
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == ["model.json", "model.tflite"]
 
 
 def test_metadata_cannot_replace_what_the_file_says_of_itself(tmp_path):
