@@ -17,10 +17,10 @@ export class Picture {
     Object.assign(this, { width, height, bytes });
   }
 
-  /** Whether red, green and blue are the same everywhere. */
+  /** Whether red, green and blue are the same everywhere, or but 1 apart, as lossy WebP has gray. */
   isGray() {
     for (let i = 0; i < this.bytes.length; i += 4) {
-      if (this.bytes[i] !== this.bytes[i + 1] || this.bytes[i] !== this.bytes[i + 2]) return false;
+      for (const c of [1, 2]) if (Math.abs(this.bytes[i] - this.bytes[i + c]) > 1) return false;
     }
     return true;
   }
