@@ -128,6 +128,7 @@ def _add_restoring(commands, name, task, description):
         "-o",
         "--output",
         required=True,
+        type=_text,
         metavar="OUT",
         help="the restored picture; a folder where PHOTO is a folder, there are several, or OUT ends in /",
     )
@@ -163,7 +164,7 @@ def _add_restoring(commands, name, task, description):
 def _add_evaluate(commands):
     evaluate = commands.add_parser("evaluate", help="score the shipped networks on clean images of your own")
     evaluate.add_argument("task", choices=TASKS)
-    evaluate.add_argument("--data", required=True, metavar="FOLDER", help="clean images")
+    evaluate.add_argument("--data", required=True, type=_text, metavar="FOLDER", help="clean images")
     evaluate.add_argument(
         "--channels", type=int, choices=(1, 3), help="of the network; by default 1, for deblur and inpaint 3"
     )
@@ -175,7 +176,7 @@ def _add_export(commands):
     export = commands.add_parser("export", help="write a network for TF Serving or TFLite")
     export.add_argument("weights", metavar="NAME", help="of `rednet weights`, or the weights.npz of a training run")
     export.add_argument(
-        "-o", "--output", required=True, type=Path, metavar="OUT",
+        "-o", "--output", required=True, type=_path, metavar="OUT",
         help="a file that ends in .tflite, or a new folder for a SavedModel, whose name is its version: models/red/1",
     )  # fmt: skip
     export.add_argument("--overwrite", action="store_true", help="replace a .tflite file that is there already")
@@ -319,7 +320,6 @@ def _write_export(options, tflite):
                 f"Where detail is sharp, such 8 bits are too few for a network to {recipe['task']}: use --quantize "
                 f"{others}, or none. Received: --quantize {options.quantize}."
             )
-        options.output.parent.mkdir(parents=True, exist_ok=True)
         export_tflite(
             network,
             options.output,
@@ -352,7 +352,9 @@ def _calibration(folder, network, recipe):
     from keras_rednet.tflite import with_drawings
 
     paths = dataset.list_images(folder)
-    paths = dataset.usable(paths[:: -(-len(paths) // CALIBRATION) or 1], patch_size=size_multiple(network))
+    count = min(len(paths), CALIBRATION)
+    paths = [paths[i * len(paths) // count] for i in range(count)]
+    paths = dataset.usable(paths, patch_size=size_multiple(network))
     gray = recipe["color"] == "gray"  # restores each of R, G and B, and their mean has less noise
     samples = []
     for i, path in enumerate(paths):

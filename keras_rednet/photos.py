@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_rednet import weights
 from keras_rednet.model import BUILDERS, RED30, TASK_CHANNELS, REDNet
 from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, write_picture
 from keras_rednet.precision import POLICIES, computing_in, emulates_bfloat16
 from keras_rednet.quiet import quiet_libraries
-from keras_rednet.restoration import is_gray, pil_pixels, restore, scaled, upscale
+from keras_rednet.restoration import pil_image, pil_pixels, restore, scaled, upscale
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no more: another try would end the same
 LEAST_FREE = 2**20  # bytes on the disk, for the next picture to be worth its while
@@ -56,7 +57,7 @@ class Work:
     Args:
         task, level: as `RED30` takes them. Blind denoising and super-resolution take the networks for JPEGs where a
             lossy file held the picture, except in a JPEG of more than quality 90, which takes the blind ones: to
-            denoise only if it is gray or stores colour at full resolution. Where R, G and B are equal, it is gray.
+            denoise only if it is gray or stores colour at full resolution. Gray has R, G and B at most 1/255 apart.
         weights: the name of shipped weights, a run's .npz or a .tflite file; None is the fast RED30 of the task.
         engine: "keras", or "litert", see keras_rednet/litert.py.
         precision: in which Keras computes, "float32" or "bfloat16".
@@ -181,15 +182,22 @@ class Restorer:
 
     def _restored(self, picture):
         image, work = picture.image, self.work
-        gray = is_gray(pil_pixels(image) if hasattr(image, "mode") else image, apart=1 / 255)  # by that WebP is, lossy
+        gray = False
+        if self.named is None and work.task in BY_COLOR:
+            pixels = pil_pixels(image) if hasattr(image, "mode") else image
+            gray = _is_gray(pixels)
         stored = picture.blocky if gray or work.task == "super_resolution" else picture.blotchy
         network = self._network(1 if gray else 3, stored) if self.named is None else self.named
         how = {"tile": work.tile, "orientations": work.orientations}
-        if work.task != "super_resolution":
-            return dataclasses.replace(
-                picture, image=restore(network, image, color=COLORS.get(work.task, "channels"), **how)
-            )
-        return dataclasses.replace(picture, image=upscale(network, image, self._size(image), **how))
+        if work.task == "super_resolution":
+            restored = upscale(network, image, self._size(image), **how)
+        elif gray and pixels.ndim == 3 and pixels.shape[2] > 2:  # stored as colour: one plane for all three
+            plane = restore(network, pixels[..., :1], **how)
+            restored = np.concatenate([plane, plane, plane, pixels[..., 3:]], axis=2)
+            restored = pil_image(restored, image) if hasattr(image, "mode") else restored
+        else:
+            restored = restore(network, image, color=COLORS.get(work.task, "channels"), **how)
+        return dataclasses.replace(picture, image=restored)
 
     def _size(self, image):
         """Returns (height, width) of what an image becomes."""
@@ -313,6 +321,22 @@ def named_network(name):
         )
     build |= {"level": recipe["level"], "weights": name if ours else "pretrained"}
     return BUILDERS[depth](recipe["task"], **build), record
+
+
+def _is_gray(pixels):
+    """Tells whether integers [h, w] or [h, w, c] are gray: R, G and B at most 1/255 apart where they are seen.
+
+    Gray pictures are often stored as RGB, of which lossy WebP moves G by that. Networks for colour know noise that is
+    not equal in R, G and B, and take other noise for detail.
+    """
+    if pixels.ndim == 2 or pixels.shape[2] < 3:
+        return True
+    red, green, blue = np.moveaxis(pixels[..., :3], 2, 0)
+    least, greatest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
+    apart = greatest - least
+    if pixels.shape[2] == 4:
+        apart[pixels[..., 3] == 0] = 0
+    return apart.max() <= np.iinfo(pixels.dtype).max // 255
 
 
 def jobs(photos, output):

@@ -64,8 +64,7 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
             A fourth channel is alpha and stays untouched. (Of gray PNG files of 2 or 4 bits Pillow tells a transparent
             colour wrongly, which `rednet` mends.)
         color: how a one-channel model restores a colour image: "channels", each of R, G and B; "luminance", the Y of
-            BT.601 only; "ycbcr", each of Y, Cb and Cr, which is best for JPEG, as it codes these. Where R, G and B are
-            equal everywhere, it restores the one image that they are.
+            BT.601 only; "ycbcr", each of Y, Cb and Cr, which is best for JPEG, as it codes these.
         tile: side of the squares that are restored at a time, in pixels, without their surroundings; "auto" fits
             their feature maps in some hundred megabytes; None takes the image whole. The result is the same, to 1e-5
             where the backend computes float32 in full (GPUs may round it to TF32), but for "dynamic" TFLite files,
@@ -93,7 +92,7 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
     network = _deployment(model)
     if isinstance(image, Image.Image):
         pixels = _checked(network, pil_pixels(image), (1, 2, 3, 4))
-        return _pil(_restored(network, pixels, color, tile, orientations), image)
+        return pil_image(_restored(network, pixels, color, tile, orientations), image)
     return _restored(network, _checked(network, image), color, tile, orientations).reshape(image.shape)
 
 
@@ -127,7 +126,7 @@ def upscale(model, image, size=None, *, scale=None, tile="auto", orientations=1)
     _check_size(size, pixels.shape[:2])
     size = tuple(map(int, size))  # NumPy's would overflow
     enlarged = _upscaled(network, pixels, size, tile, orientations)
-    return _pil(enlarged, image) if from_pil else enlarged.reshape(*size, *image.shape[2:])
+    return pil_image(enlarged, image) if from_pil else enlarged.reshape(*size, *image.shape[2:])
 
 
 def scaled(size, scale):
@@ -140,9 +139,6 @@ def scaled(size, scale):
 def _restored(network, pixels, color, tile, orientations):
     """Restores [h, w, c]; the last of 2 or 4 channels is alpha."""
     restored, count = pixels.copy(), _colors(pixels)
-    if network.channels == 1 < count and is_gray(pixels):  # one plane for all three
-        restored[..., :count] = _restored(network, pixels[..., :1], color, tile, orientations)
-        return restored
     for (rows, columns), keep, target in _tiles(network, pixels.shape, tile):
         values = _to_float(pixels[rows[:, None], columns, :count])
         values = _average(lambda x: _by_color(network, x, color), values, orientations)
@@ -175,25 +171,12 @@ def _colors(pixels):
     return pixels.shape[2] - (pixels.shape[2] % 2 == 0)
 
 
-def _pil(pixels, image):
+def pil_image(pixels, image):
     """Returns [h, w, c] as a PIL image that keeps what `image` says of itself."""
     restored = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     kept = ("dpi", "exif") if image.mode in colors.OTHER_SPACES else ("dpi", "exif", "icc_profile")
     restored.info = {key: value for key, value in image.info.items() if key in kept}
     return restored
-
-
-def is_gray(pixels, apart=0):
-    """Tells whether R, G and B of an array [h, w] or [h, w, c] are equal, as where a gray picture is stored as RGB.
-
-    Args:
-        apart: by how much they may differ nevertheless, of 1.
-    """
-    if pixels.ndim == 2 or _colors(pixels) == 1:
-        return True
-    most = apart * _white(pixels.dtype)
-    pairs = ((pixels[..., 0], pixels[..., i]) for i in (1, 2))
-    return all((np.maximum(*pair) - np.minimum(*pair)).max() <= most for pair in pairs)
 
 
 def pil_pixels(image):

@@ -45,12 +45,9 @@ def blend(before, after, share, data):
     if name not in train.RECIPES:
         raise ValueError(f"Networks must be of a recipe, whose validation scores them. Received: {name}.")
     recipe = train.RECIPES[name]
-    validation = train.split(data)[1]
-    if [path.name for path in validation] != record["validation_images"]:
-        raise ValueError(f"`data` must be the folders of the training of {after}: their validation images are others.")
+    images = train.validation_images(data, record, recipe.color)
     pairs = zip(first.get_weights(), network.get_weights(), strict=True)
     network.set_weights([(1 - share) * a + share * b for a, b in pairs])
-    images = train.clean_crops(validation, recipe.color)
     blended = {"before": train.origin(before, of_these_bytes=True), "after": train.origin(after, of_these_bytes=True)}
     return network, {key: value for key, value in record.items() if key not in SHIPPED} | {
         "recipe": record["recipe"] | {"validation": train.described_validation(recipe)},

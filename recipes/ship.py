@@ -119,9 +119,7 @@ def _validated(name, record, data):
             f"The run was validated on {its[changed[0]]} ({changed[0]}), which the recipe's validation is no longer: "
             f"{name} cannot be compared. Ship it from the commit that it was trained with."
         )
-    images = train.clean_crops(train.split(data)[1], recipe.color)
-    if [image for image, _ in images] != record["validation_protocol"]["images"]:
-        raise ValueError("--data must be the folders of the training: their validation images are others.")
+    images = train.validation_images(data, record, recipe.color)
     return train.scores(shipped_network(name), images, recipe, record["validation_psnr"])
 
 

@@ -383,6 +383,20 @@ def scores(model, images, recipe, names):
     return {name: validate(lambda corrupted: restore(model, corrupted), images, recipe, name) for name in names}
 
 
+def validation_images(data, record, color):
+    """Returns the images on which the weights of a record were validated, as `clean_crops` does.
+
+    Args:
+        data: folders of their training; ValueError if these hold other images.
+    """
+    training, validation = split(data)
+    for paths in (validation, sorted(training + validation, key=lambda path: path.name)):  # all, where --tfds trained
+        images = clean_crops(paths, color)
+        if [name for name, _ in images] == record["validation_protocol"]["images"]:
+            return images
+    raise ValueError("--data must be the folders of the training: their validation images are others.")
+
+
 def protocol(images):
     """Returns how the validation images, pairs (name, clean), are scored, for a record."""
     return {"images": [name for name, _ in images], "centre_crop": VALIDATION_CROP, "seed": Protocol().seed}
@@ -542,9 +556,10 @@ def _described(path, description, recipe, begun):
                 )
         description = description | {"commit": commits(before["commit"], description["commit"])}
     seed = before.get("patch_seed", recipe.seed) if begun else _patch_seed(recipe)
-    start = before if begun else recipe.start_from and record_of(recipe.start_from)
-    blended = {"blended": start["blended"]} if start and "blended" in start else {}
-    description = description | {"patch_seed": seed} | blended
+    blended = before.get("start_blended")
+    if recipe.start_from and not begun:
+        blended = record_of(recipe.start_from).get("blended")
+    description = description | {"patch_seed": seed} | ({"start_blended": blended} if blended else {})
     with weights.written_whole(path) as file:
         file.write_text(json.dumps(description, indent=1))
     return description

@@ -29,7 +29,9 @@ def saved(folder, recipe, photos, factor=1, **changes):
     model.set_weights([factor * array for array in model.get_weights()])
     described = train.describe(recipe, *train.split([photos]))
     described["recipe"] |= {key: [*value] if isinstance(value, tuple) else value for key, value in changes.items()}
-    record = {**RECORD, **described, "commit": "0123", "validation_psnr": {"sigma 30": 27.0}}
+    protocol = train.protocol(train.clean_crops(train.split([photos])[1], recipe.color))
+    scored = {"validation_protocol": protocol, "validation_psnr": {"sigma 30": 27.0}}
+    record = {**RECORD, **described, **scored, "commit": "0123"}
     folder.mkdir()
     weights.save(model, folder / "weights.npz", record)
     return folder / "weights.npz", model.get_weights()
@@ -66,13 +68,15 @@ def test_a_run_that_goes_on_from_a_blend_tells_of_which(recipe, photos, tmp_path
     blend.main([str(start), str(start), "--data", str(photos), "--out", str(tmp_path / "blend")])
     small = dataclasses.replace(recipe.smoke(), precision="float32", epochs=1)
     blended = weights.read_record(tmp_path / "blend" / "weights.npz")["blended"]
-    for name, start_from in (("on", tmp_path / "blend" / "weights.npz"), ("other", start)):
+    starts = {"on": tmp_path / "blend" / "weights.npz", "other": start, "after": tmp_path / "on" / "weights.npz"}
+    for name, start_from in starts.items():
         run = dataclasses.replace(small, start_from=str(start_from))
         for _ in range(2):  # the second time it resumes
             train.train(run, *train.split([photos]), tmp_path / name)
             for file in ("recipe.json", "weights.json"):
-                told = json.loads((tmp_path / name / file).read_text()).get("blended")
-                assert told == (blended if name == "on" else None)
+                told = json.loads((tmp_path / name / file).read_text())
+                assert told.get("start_blended") == (blended if name == "on" else None)
+                assert "blended" not in told
 
 
 def test_a_blend_ships_as_a_run_does(photos, tmp_path, monkeypatch):
@@ -82,12 +86,8 @@ def test_a_blend_ships_as_a_run_does(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "PRETRAINED", pretrained)
     monkeypatch.setattr(train, "commit", lambda: "4567")
     recipe = train.RECIPES[NAME]
-    protocol = train.protocol(train.clean_crops(train.split([photos])[1], "gray"))
     run, _ = saved(tmp_path / "run", recipe, photos, filters=64)
-    low = weights.read_record(run) | {
-        "validation_protocol": protocol,
-        "validation_psnr": dict.fromkeys(recipe.validation, 1.0),
-    }
+    low = weights.read_record(run) | {"validation_psnr": dict.fromkeys(recipe.validation, 1.0)}
     model = RED10(downsample_at=(1,), weights=None)
     weights.load_file(model, run)
     weights.save(model, run, low)
@@ -96,6 +96,17 @@ def test_a_blend_ships_as_a_run_does(photos, tmp_path, monkeypatch):
     assert ship.ship(tmp_path / "blend") == f"{NAME}-v2"
     record = weights.record(NAME)
     assert (record["version"], record["blended"]["share"]) == (2, 0.8)
+
+
+def test_blends_what_was_trained_on_another_data_set(recipe, photos, tmp_path):
+    """All images of the folders validated it, as with `--tfds`."""
+    run, _ = saved(tmp_path / "run", recipe, photos)
+    images = train.clean_crops(sorted(photos.iterdir()), "gray")
+    network, record = RED10(filters=4, downsample_at=(1,), weights=None), weights.read_record(run)
+    weights.load_file(network, run)
+    weights.save(network, run, record | {"validation_protocol": train.protocol(images)})
+    _, record = blend.blend(str(run), str(run), 0.5, [photos])
+    assert record["validation_protocol"]["images"] == [f"photo{i}.png" for i in range(6)]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +137,7 @@ def test_blends_nothing_that_it_cannot_score(recipe, photos, tmp_path, monkeypat
     others.mkdir()
     for path in photos.iterdir():
         (others / f"other-{path.name}").write_bytes(path.read_bytes())
-    with pytest.raises(ValueError, match="`data` must be the folders of the training of .*: their validation images"):
+    with pytest.raises(ValueError, match="--data must be the folders of the training: their validation images"):
         blend.blend(run, run, 0.5, [others])
     monkeypatch.delitem(train.RECIPES, recipe.name)
     with pytest.raises(ValueError, match="Networks must be of a recipe, .* Received: red10-fast-4-denoise-blind-gray"):

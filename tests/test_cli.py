@@ -23,7 +23,7 @@ from keras_rednet.cli import main
 from keras_rednet.corruptions import JpegCompression
 from keras_rednet.metrics import psnr
 from keras_rednet.photos import Restorer, Work
-from keras_rednet.pictures import ORIENTATION
+from keras_rednet.pictures import ORIENTATION, read_picture
 from keras_rednet.weights import read_record, records, save
 from recipes import csv_table, evaluate
 from recipes.demo import SAMPLE
@@ -96,6 +96,26 @@ def test_gray_photos_that_are_stored_as_colour_are_gray_too(name, mode, options,
         assert after.mode == ("RGBA" if mode == "RGBA" else "RGB")
         before, after = (np.asarray(picture.convert("RGB")).astype(int) for picture in (before, after))
     assert np.abs(np.median(before - after, axis=(0, 1)) - 25.5).max() <= 1.5  # 0.1 of white; colour 0.2
+    assert (after == after[..., :1]).all()
+
+
+@pytest.mark.parametrize("command", ["denoise", "deblock"])
+def test_gray_photos_that_are_stored_as_colour_are_restored_as_the_gray_ones_are(command, tmp_path):
+    """Of 16 bits, and where a transparent colour is none of gray."""
+    gray = np.random.default_rng(0).integers(60, 200, (40, 56), "uint8")
+    colours = np.dstack([gray, gray, gray, np.full_like(gray, 255)])
+    colours[:5] = (255, 0, 255, 0)
+    seen = np.where(np.arange(40)[:, None] < 5, 255, gray).astype(np.uint8)
+    for name, pixels in (("gray", np.dstack([seen, colours[..., 3]])), ("colours", colours)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    content = tf.io.encode_png(np.repeat(gray[..., None].astype(np.uint16) * 257, 3, axis=2)).numpy()
+    (tmp_path / "deep.png").write_bytes(content)
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "deep-gray.png")
+    assert main([command, str(tmp_path), "-o", str(tmp_path / "out")]) == 0
+    read = {path.stem: read_picture(path).image for path in (tmp_path / "out").iterdir()}
+    gray, colours = (np.asarray(read[name]) for name in ("gray", "colours"))
+    np.testing.assert_array_equal(colours, gray[..., [0, 0, 0, 1]])
+    np.testing.assert_array_equal(read["deep"], np.repeat(np.asarray(read["deep-gray"])[..., None], 3, axis=2))
 
 
 def test_gray_noise_in_a_good_jpeg_is_white_though_it_is_stored_as_colour(monkeypatch, fast_networks, tmp_path):
@@ -632,7 +652,7 @@ def test_calibration_takes_pictures_of_the_whole_folder(tmp_path, monkeypatch):
     for i in range(7):
         Image.new("L", (8, 8), 10 * i).save(tmp_path / f"{i}.png")
     samples = cli._calibration(tmp_path, REDNet(10, filters=4), {"color": "luminance", "task": "super_resolution"})
-    assert [round(sample.mean() * 255) for sample in samples] == [0, 30, 60]
+    assert [round(sample.mean() * 255) for sample in samples] == [0, 20, 40]
 
 
 @pytest.mark.parametrize(
@@ -640,6 +660,8 @@ def test_calibration_takes_pictures_of_the_whole_folder(tmp_path, monkeypatch):
     [
         ["denoise", "", "-o", "out/"],
         ["denoise", "photo.png", "-o", "out/", "--weights", ""],
+        ["denoise", "photo.png", "-o", "", "--overwrite"],
+        ["evaluate", "denoise", "--data", ""],
         ["export", "red30-fast-denoise-blind-gray", "-o", "x.tflite", "--quantize", "int8", "--calibration", ""],
     ],
 )

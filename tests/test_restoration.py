@@ -12,7 +12,7 @@ from keras_rednet.color import rgb_to_ycbcr
 from keras_rednet.geometry import orient, restore_orientation
 from keras_rednet.model import REDNet, halo
 from keras_rednet.resize import resize
-from keras_rednet.restoration import WINDOW_VALUES, _deployment, _tiles, is_gray
+from keras_rednet.restoration import WINDOW_VALUES, _deployment, _tiles
 
 
 @pytest.fixture(scope="module")
@@ -156,21 +156,6 @@ def test_color_with_a_gray_model(gray_model):
     np.testing.assert_allclose(restored[..., 1:], ycbcr[..., 1:], atol=1e-5)
     restored = rgb_to_ycbcr(restore(gray_model, image, color="ycbcr"))
     np.testing.assert_allclose(restored, restore(gray_model, ycbcr), atol=1e-5)
-
-
-@pytest.mark.parametrize("color", ["channels", "luminance", "ycbcr"])
-@pytest.mark.parametrize("alpha", [False, True])
-def test_an_image_of_equal_channels_is_restored_as_the_gray_one_that_it_is(gray_model, color, alpha):
-    gray = noise(20, 24, 1)
-    image = np.concatenate(3 * [gray] + alpha * [noise(20, 24, 1)], axis=2)
-    restored = restore(gray_model, image, color=color)
-    np.testing.assert_array_equal(restored[..., :3], np.repeat(restore(gray_model, gray), 3, axis=2))
-    np.testing.assert_array_equal(restored[..., 3:], image[..., 3:])
-    assert is_gray(image)
-    assert is_gray(gray)
-    image[3, 5, 1] += 0.01  # a pixel
-    assert not is_gray(image)
-    assert is_gray(image, apart=0.02)
 
 
 def test_gray_with_a_color_model(color_model):

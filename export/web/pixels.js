@@ -20,7 +20,8 @@ export class Picture {
   /** Whether red, green and blue are the same everywhere, or but 1 apart, as lossy WebP has gray. */
   isGray() {
     for (let i = 0; i < this.bytes.length; i += 4) {
-      for (const c of [1, 2]) if (Math.abs(this.bytes[i] - this.bytes[i + c]) > 1) return false;
+      const [green, blue] = [this.bytes[i] - this.bytes[i + 1], this.bytes[i] - this.bytes[i + 2]];
+      if (green > 1 || green < -1 || blue > 1 || blue < -1) return false;
     }
     return true;
   }
