@@ -77,10 +77,7 @@ def draw(path, speeds):
     task, images, level = SHOWN
     times = {(row["network"], row["orientations"]): float(row["ms_per_megapixel"]) for row in speeds}
     points = {
-        f"{name}, {orientations} orientation{'s' * (orientations != '1')}": (
-            times[architecture(weights.records()[name]["network"]), orientations],
-            score,
-        )
+        (name, orientations): (times[architecture(weights.records()[name]["network"]), orientations], score)
         for (name, *place, orientations), (score, _) in tables.means(task).items()
         if tuple(place) == (images, level, "0") and "-blind-" in name
     }
@@ -96,9 +93,13 @@ def draw(path, speeds):
     }
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for marker, group in (("o", points), ("x", others)):
-        for label, (x, y) in group.items():
-            axes.plot(x, y, marker, label=label)
+    colors = {name: f"C{i}" for i, name in enumerate(dict.fromkeys(name for name, _ in points))}
+    for (name, orientations), place in points.items():
+        one = orientations == "1"
+        label = f"{name}, {orientations} orientation{'' if one else 's'}"
+        axes.plot(*place, "o", color=colors[name], fillstyle="full" if one else "none", label=label)
+    for label, place in others.items():
+        axes.plot(*place, "x", color=f"C{len(colors) + list(others).index(label)}", label=label)
     axes.set(xscale="log", xlabel="milliseconds per megapixel", ylabel=f"PSNR in dB, {images}, sigma {level}")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, fontsize="small")
