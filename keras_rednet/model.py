@@ -265,6 +265,13 @@ def halo(model):
     return -(-receptive_radius(model) // multiple) * multiple
 
 
+def image_channels(model):
+    """Returns how many channels the images of a RED-Net have, 1 or 3; ValueError if they are others."""
+    if (channels := model.input_shape[-1]) not in (1, 3):
+        raise ValueError(f"`model` must have 1 or 3 channels. Received: {channels} channels.")
+    return channels
+
+
 def values_per_pixel(model):
     """Returns how many values the largest feature maps have for each pixel of the image."""
     filters = max(layer.filters for layer in model.layers if layer.name.startswith("conv"))

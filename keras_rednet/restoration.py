@@ -16,7 +16,7 @@ from PIL import Image
 from keras_rednet import color as colors
 from keras_rednet import geometry
 from keras_rednet.fold import copy_weights, fold
-from keras_rednet.model import halo, size_multiple, values_per_pixel
+from keras_rednet.model import halo, image_channels, size_multiple, values_per_pixel
 from keras_rednet.resize import resize
 
 VISIBLE = 1 / 512  # the least alpha that pixels of 8 bits show
@@ -351,8 +351,6 @@ def _deployment(model):
             "`model` must be a functional model with one input, as RED30() is. "
             f"Received: {type(model).__name__}; restore with the RED-Net in it."
         )
-    if (channels := model.input_shape[-1]) not in (1, 3):
-        raise ValueError(f"`model` must have 1 or 3 channels. Received: {channels} channels.")
     weights = model.get_weights()
     if model not in _deployed:
         graph = fold(model, dtype=_policy(model))
@@ -372,7 +370,7 @@ def _policy(model):
 def _ready(model, graph):
     return Deployed(
         run=_compiled(graph),
-        channels=model.input_shape[-1],
+        channels=image_channels(model),
         size_multiple=size_multiple(model),
         halo=halo(model),
         values_per_pixel=values_per_pixel(model),

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from keras_rednet import color as colors
 from keras_rednet.fold import fold
-from keras_rednet.model import PadToMultiple, size_multiple
+from keras_rednet.model import PadToMultiple, image_channels, size_multiple
 from keras_rednet.precision import POLICIES
 from keras_rednet.weights import part_of
 
@@ -73,13 +73,9 @@ def export_saved_model(model, directory, *, color="channels", precision="float32
             f"`most_pixels` must be an integer of at least 1, or None. Received: most_pixels={most_pixels!r}."
         )
     most_pixels = most_pixels and int(most_pixels)  # JSON takes no NumPy numbers
-    json.dumps(metadata)  # or it would fail after the work
-    channels = model.input_shape[-1]
+    channels = image_channels(model)
     about = {"restores": color if channels == 1 else "channels", "channels": channels, "precision": precision}
-    about |= {"most_pixels": most_pixels}
-    if both := about.keys() & (metadata or {}).keys():
-        words = f"`metadata` must not replace what the SavedModel says of itself. Received: {', '.join(sorted(both))}."
-        raise ValueError(words)
+    about = with_metadata("the SavedModel", about | {"most_pixels": most_pixels}, metadata)
     require_tensorflow()
     module = Servable(model, color, precision, most_pixels)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +85,7 @@ def export_saved_model(model, directory, *, color="channels", precision="float32
         extra = temporary / "assets.extra"
         extra.mkdir()
         _write_warm_up(extra / "tf_serving_warmup_requests", channels, most_pixels)
-        (extra / "keras_rednet.json").write_text(json.dumps(about | (metadata or {}), indent=1) + "\n")
+        (extra / "keras_rednet.json").write_text(json.dumps(about, indent=1) + "\n")
         temporary.rename(directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -100,9 +96,7 @@ class Servable(tf.Module):
 
     def __init__(self, model, color, precision, most_pixels):
         super().__init__()
-        self.channels, self.color, self.most_pixels = model.input_shape[-1], color, most_pixels
-        if self.channels not in (1, 3):
-            raise ValueError(f"`model` must have 1 or 3 channels. Received: {self.channels} channels.")
+        self.channels, self.color, self.most_pixels = image_channels(model), color, most_pixels
         graph = fold(model, dtype=POLICIES[precision])
         self.weights = [variable.value for variable in graph.variables]
         self._run = functools.partial(graph, training=False)  # not the model itself, whose weights would be saved twice
@@ -189,6 +183,23 @@ class Servable(tf.Module):
 
 def _signature(function, shape, dtype, name):
     return tf.function(function, input_signature=[tf.TensorSpec(shape, dtype, name)])
+
+
+def with_metadata(what, described, metadata, later=()):
+    """Returns what an export says of itself, and what is to be said beside it.
+
+    Args:
+        what: is exported, for errors.
+        described: dict of what it says of itself.
+        metadata: dict of more, or None; TypeError where JSON cannot hold it, before the work and not after it.
+        later: names of what it will say as well; ValueError where `metadata` has one of these or of `described`.
+    """
+    metadata = metadata or {}
+    if both := (described.keys() | set(later)) & metadata.keys():
+        words = f"`metadata` must not replace what {what} says of itself. Received: {', '.join(sorted(both))}."
+        raise ValueError(words)
+    json.dumps(metadata)
+    return described | metadata
 
 
 def require_tensorflow():

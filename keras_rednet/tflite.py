@@ -21,8 +21,8 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from keras_rednet.color import CHANNELS
 from keras_rednet.fold import fold
-from keras_rednet.model import followed, halo, size_multiple, values_per_pixel
-from keras_rednet.saved_model import require_tensorflow
+from keras_rednet.model import followed, halo, image_channels, size_multiple, values_per_pixel
+from keras_rednet.saved_model import require_tensorflow, with_metadata
 from keras_rednet.weights import written_whole
 
 EIGHT_BITS = ("dynamic", "int8")
@@ -97,8 +97,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
         raise ValueError(f"`quantize` must be one of {QUANTIZE}. Received: quantize={quantize!r}.")
     require_tensorflow()
     graph = fold(model)
-    if (channels := model.input_shape[-1]) not in (1, 3):
-        raise ValueError(f"`model` must have 1 or 3 channels. Received: {channels} channels.")
+    channels = image_channels(model)
     multiple = size_multiple(model)
     if not (size is None or (np.shape(size) == (2,) and all(_is_side(side, multiple) for side in size))):
         raise ValueError(
@@ -113,12 +112,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
         )
     size = None if size is None else tuple(map(int, size))  # JSON takes no NumPy numbers
     described = _description(model, quantize, size)
-    if both := (described.keys() | {"luminance", "sha256"}) & (metadata or {}).keys():
-        raise ValueError(
-            f"`metadata` must not replace what the file says of itself. Received: {', '.join(sorted(both))}."
-        )
-    described |= metadata or {}
-    json.dumps(described)  # or it would fail after the work
+    described = with_metadata("the file", described, metadata, later=("luminance", "sha256"))
     samples = _samples(calibration, channels, multiple) if quantize == "int8" else None
     path.parent.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     content = _converted(graph, quantize, samples, size)
