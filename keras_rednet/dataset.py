@@ -330,7 +330,7 @@ def _mixed(count):
 
 
 def _check_range(name, pair, *, zero=False):
-    numbers = np.shape(pair) == (2,) and all(isinstance(x, int | float | np.number) for x in pair)
+    numbers = np.iterable(pair) and [isinstance(x, int | float | np.number) for x in pair] == [True, True]
     if not (numbers and 0 <= pair[0] <= pair[1] <= 16 and (zero or pair[0])):
         limit = "<=" if zero else "<"
         raise ValueError(f"`{name}` must be a pair 0 {limit} low <= high <= 16. Received: {name}={pair!r}.")

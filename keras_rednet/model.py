@@ -267,9 +267,12 @@ def halo(model):
 
 def image_channels(model):
     """Returns how many channels the images of a RED-Net have, 1 or 3; ValueError if they are others."""
-    if (channels := model.input_shape[-1]) not in (1, 3):
-        raise ValueError(f"`model` must have 1 or 3 channels. Received: {channels} channels.")
-    return channels
+    shape = getattr(model, "input_shape", None)  # of several inputs a list
+    if not (isinstance(shape, tuple) and len(shape) == 4):
+        raise ValueError(f"`model` must have one input of images, as a RED-Net has. Received: input shape {shape}.")
+    if shape[-1] not in (1, 3):
+        raise ValueError(f"`model` must have 1 or 3 channels. Received: {shape[-1]} channels.")
+    return shape[-1]
 
 
 def values_per_pixel(model):

@@ -20,11 +20,11 @@ import keras
 import numpy as np
 
 from keras_rednet import weights
-from keras_rednet.model import BUILDERS, RED30, TASK_CHANNELS, REDNet
+from keras_rednet.model import BUILDERS, RED30, TASK_CHANNELS, REDNet, image_channels
 from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, write_picture
 from keras_rednet.precision import POLICIES, computing_in, emulates_bfloat16
 from keras_rednet.quiet import quiet_libraries
-from keras_rednet.restoration import pil_image, pil_pixels, restore, scaled, upscale
+from keras_rednet.restoration import Deployed, pil_image, pil_pixels, restore, scaled, upscale
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no more: another try would end the same
 LEAST_FREE = 2**20  # bytes on the disk, for the next picture to be worth its while
@@ -57,7 +57,8 @@ class Work:
     Args:
         task, level: as `RED30` takes them. Blind denoising and super-resolution take the networks for JPEGs where a
             lossy file held the picture, except in a JPEG of more than quality 90, which takes the blind ones: to
-            denoise only if it is gray or stores colour at full resolution. Gray has R, G and B at most 1/255 apart.
+            denoise only if it is gray or stores colour at full resolution. In gray pictures R, G and B are equal, or of
+            8 bits and at most 1 apart.
         weights: the name of shipped weights, a run's .npz or a .tflite file; None is the fast RED30 of the task.
         engine: "keras", or "litert", see keras_rednet/litert.py.
         precision: in which Keras computes, "float32" or "bfloat16".
@@ -183,7 +184,7 @@ class Restorer:
     def _restored(self, picture):
         image, work = picture.image, self.work
         gray = False
-        if self.named is None and work.task in BY_COLOR:
+        if work.task in BY_COLOR:
             pixels = pil_pixels(image) if hasattr(image, "mode") else image
             gray = _is_gray(pixels)
         stored = picture.blocky if gray or work.task == "super_resolution" else picture.blotchy
@@ -191,9 +192,10 @@ class Restorer:
         how = {"tile": work.tile, "orientations": work.orientations}
         if work.task == "super_resolution":
             restored = upscale(network, image, self._size(image), **how)
-        elif gray and pixels.ndim == 3 and pixels.shape[2] > 2:  # stored as colour: one plane for all three
-            plane = restore(network, pixels[..., :1], **how)
-            restored = np.concatenate([plane, plane, plane, pixels[..., 3:]], axis=2)
+        elif gray and pixels.ndim == 3 and pixels.shape[2] > 2 and _channels(network) == 1:
+            plane = restore(network, pixels[..., :1], **how)  # one for all three
+            restored = pixels.copy()
+            np.copyto(restored[..., :3], plane, where=_seen(pixels))
             restored = pil_image(restored, image) if hasattr(image, "mode") else restored
         else:
             restored = restore(network, image, color=COLORS.get(work.task, "channels"), **how)
@@ -323,8 +325,12 @@ def named_network(name):
     return BUILDERS[depth](recipe["task"], **build), record
 
 
+def _channels(network):
+    return network.channels if isinstance(network, Deployed) else image_channels(network)
+
+
 def _is_gray(pixels):
-    """Tells whether integers [h, w] or [h, w, c] are gray: R, G and B at most 1/255 apart where they are seen.
+    """Tells whether integers [h, w] or [h, w, c] are gray: R, G and B equal, or of 8 bits 1 apart, where they are seen.
 
     Gray pictures are often stored as RGB, of which lossy WebP moves G by that. Networks for colour know noise that is
     not equal in R, G and B, and take other noise for detail.
@@ -333,10 +339,12 @@ def _is_gray(pixels):
         return True
     red, green, blue = np.moveaxis(pixels[..., :3], 2, 0)
     least, greatest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
-    apart = greatest - least
-    if pixels.shape[2] == 4:
-        apart[pixels[..., 3] == 0] = 0
-    return apart.max() <= np.iinfo(pixels.dtype).max // 255
+    return not np.any((greatest - least > (pixels.dtype == np.uint8)) & _seen(pixels)[..., 0])
+
+
+def _seen(pixels):
+    """Returns where [h, w, 3|4] is not wholly transparent, [h, w, 1]."""
+    return pixels[..., 3:] > 0 if pixels.shape[2] == 4 else np.ones((*pixels.shape[:2], 1), bool)
 
 
 def jobs(photos, output):

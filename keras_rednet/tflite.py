@@ -96,8 +96,8 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
     if quantize not in QUANTIZE:
         raise ValueError(f"`quantize` must be one of {QUANTIZE}. Received: quantize={quantize!r}.")
     require_tensorflow()
-    graph = fold(model)
     channels = image_channels(model)
+    graph = fold(model)
     multiple = size_multiple(model)
     if not (size is None or (np.shape(size) == (2,) and all(_is_side(side, multiple) for side in size))):
         raise ValueError(

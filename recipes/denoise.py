@@ -94,9 +94,10 @@ RED10 v2 came as fast RED10 v2 did, 12 patches a second, which gave 0.16, 0.16, 
 RED30 v3, which knows what its teacher knows, gained nothing so, nor from the teacher's mean over four orientations.
 
 Rounded noise it would learn, at a price: 34,688 patches from v3, taught by fast v7, 11 a second on two cores with
-bfloat16, and from the mean of the two 13,008 more at 1e-4, gave 0.54 and 1.13 dB where noise of sigma 30 and 50 was
-rounded, and took 0.05 at sigma 10 and 0.03 to 0.04 from 30 on. The mean with v3 once more gave 0.23 and 0.37 and took
-0.008 at 10 on validation images, but up to 0.026 at 10 and 0.017 from 30 on in Classic16 and Set12, and is not shipped:
+bfloat16, and from the mean of the two 13,008 more at 1e-4, so taught (the 6th epoch of `--epochs 10`), gave 0.54 and
+1.13 dB where noise of sigma 30 and 50 was rounded, and took 0.05 at sigma 10 and 0.03 to 0.04 from 30 on. The mean with
+v3 once more gave 0.23 and 0.37 and took 0.008 at 10 on validation images, but up to 0.026 at 10 and 0.017 from 30 on in
+Classic16 and Set12, and is not shipped:
 
     python -m recipes.train red30-denoise-blind-gray --start-from red30-denoise-blind-gray \
         --teacher red30-fast-denoise-blind-gray --learning-rate 4e-4 --epochs 16 --data bsds500/train t91 --out runs/on

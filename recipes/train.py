@@ -617,6 +617,9 @@ def main(arguments=None, program="python -m recipes.train"):
     parser.add_argument("--process", type=int, default=0, metavar="NUMBER", help="of this one, from 0")
     parser.add_argument("--smoke", action="store_true", help="the same recipe made small: a minute to see that it runs")
     options = parser.parse_args(arguments)
+    for name, value in vars(options).items():
+        if value == "" or (isinstance(value, list) and "" in value):  # a variable of the shell that is not set
+            parser.error(f"--{name.replace('_', '-')} must not be empty")
     if options.epochs is not None and options.epochs < 1:
         parser.error(f"--epochs must be at least 1. Received: {options.epochs}")
     if options.smoke and (options.start_from or options.teacher):

@@ -101,7 +101,7 @@ def test_gray_photos_that_are_stored_as_colour_are_gray_too(name, mode, options,
 
 @pytest.mark.parametrize("command", ["denoise", "deblock"])
 def test_gray_photos_that_are_stored_as_colour_are_restored_as_the_gray_ones_are(command, tmp_path):
-    """Of 16 bits, and where a transparent colour is none of gray."""
+    """Of 16 bits, and where a transparent colour is none of gray, which stays."""
     gray = np.random.default_rng(0).integers(60, 200, (40, 56), "uint8")
     colours = np.dstack([gray, gray, gray, np.full_like(gray, 255)])
     colours[:5] = (255, 0, 255, 0)
@@ -110,12 +110,29 @@ def test_gray_photos_that_are_stored_as_colour_are_restored_as_the_gray_ones_are
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     content = tf.io.encode_png(np.repeat(gray[..., None].astype(np.uint16) * 257, 3, axis=2)).numpy()
     (tmp_path / "deep.png").write_bytes(content)
+    toned = np.dstack([gray.astype(np.uint16) * 257 + i for i in (0, 100, 200)])
+    (tmp_path / "toned.png").write_bytes(tf.io.encode_png(toned).numpy())
     Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "deep-gray.png")
     assert main([command, str(tmp_path), "-o", str(tmp_path / "out")]) == 0
     read = {path.stem: read_picture(path).image for path in (tmp_path / "out").iterdir()}
     gray, colours = (np.asarray(read[name]) for name in ("gray", "colours"))
-    np.testing.assert_array_equal(colours, gray[..., [0, 0, 0, 1]])
+    np.testing.assert_array_equal(colours[5:], gray[5:][..., [0, 0, 0, 1]])
+    assert (colours[:5] == (255, 0, 255, 0)).all()
     np.testing.assert_array_equal(read["deep"], np.repeat(np.asarray(read["deep-gray"])[..., None], 3, axis=2))
+    assert abs(np.median(read["toned"], axis=(0, 1)) - np.median(toned, axis=(0, 1))).max() < 8000
+    assert (np.ptp(read["toned"], axis=2) > 0).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("command", "weights"), [("deblock", "red30-fast-deblock-10-gray"), ("denoise", "red30-fast-denoise-10-gray")]
+)
+def test_gray_networks_that_are_named_restore_gray_as_one_plane_too(command, weights, tmp_path):
+    gray = np.random.default_rng(0).integers(60, 200, (40, 56), "uint8")
+    for name, pixels in (("gray", gray), ("colours", np.dstack([gray, gray, gray]))):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    assert main([command, str(tmp_path), "-o", str(tmp_path / "out"), "--weights", weights]) == 0
+    gray, colours = (np.asarray(Image.open(tmp_path / "out" / f"{name}.png")) for name in ("gray", "colours"))
+    np.testing.assert_array_equal(colours, np.dstack([gray, gray, gray]))
 
 
 def test_gray_noise_in_a_good_jpeg_is_white_though_it_is_stored_as_colour(monkeypatch, fast_networks, tmp_path):
@@ -663,6 +680,9 @@ def test_calibration_takes_pictures_of_the_whole_folder(tmp_path, monkeypatch):
         ["denoise", "photo.png", "-o", "", "--overwrite"],
         ["evaluate", "denoise", "--data", ""],
         ["export", "red30-fast-denoise-blind-gray", "-o", "x.tflite", "--quantize", "int8", "--calibration", ""],
+        ["train", "red10-fast-denoise-blind-gray", "--smoke", "--data", "", "--out", "run"],
+        ["train", "red10-fast-denoise-blind-gray", "--smoke", "--data", "photo.png", "--out", ""],
+        ["train", "red10-fast-denoise-blind-gray", "--smoke", "--data", "photo.png", "--tfds", "", "--out", "run"],
     ],
 )
 def test_an_empty_argument_is_no_folder_of_pictures(arguments, tmp_path, monkeypatch, capsys):

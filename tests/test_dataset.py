@@ -94,7 +94,7 @@ def test_scales_are_drawn_evenly_in_their_logarithm(photos, monkeypatch):
     assert abs(logarithms.std() - 4 / 12**0.5) < 0.25
 
 
-@pytest.mark.parametrize("pair", [(-1, 1), (0.5, 17), (0.9, 0.5), (0.5,), 0.5, None, ("a", "b")])
+@pytest.mark.parametrize("pair", [(-1, 1), (0.5, 17), (0.9, 0.5), (0.5,), 0.5, None, ("a", "b"), ((1, 2), 3)])
 @pytest.mark.parametrize(("name", "limit"), [("scale_range", "<"), ("contrast_range", "<"), ("grain_range", "<=")])
 def test_refuses_a_bad_range(photos, name, limit, pair):
     with pytest.raises(ValueError, match=f"`{name}` must be a pair 0 {limit} low <= high <= 16. Received: {name}="):

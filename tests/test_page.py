@@ -129,6 +129,17 @@ def test_denoises_gray(tab, tmp_path, apart):
     assert (received[..., :1] == received[..., :3]).all()
 
 
+def test_denoises_gray_that_is_faint_as_gray(tab, tmp_path):
+    """A canvas multiplies by alpha and rounds: what was 1 apart is more so afterwards."""
+    stored = np.repeat(photograph(tmp_path / "photo.png", (100, 97))[..., None], 4, axis=2)
+    stored[::3, :, 1] += stored[::3, :, 1] < 255
+    stored[..., 3] = np.linspace(0, 255, 97)
+    Image.fromarray(stored).save(tmp_path / "photo.png")
+    received = restored(tab, tmp_path / "photo.png")
+    assert (received[..., :1] == received[..., :3]).all()
+    assert (received[..., 3] == stored[..., 3]).all()
+
+
 def test_deblocks_colour_by_the_network_for_colour(tab, tmp_path):
     photo = photograph(tmp_path / "photo.png", (123, 150, 3))
     tab.select_option("#task", "deblock")

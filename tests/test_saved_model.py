@@ -8,6 +8,7 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -294,6 +295,10 @@ def test_bad_arguments_write_nothing(directory, options, error, words, tmp_path)
 def test_other_channels_and_backends(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="must have 1 or 3 channels. Received: 2 channels"):
         export_saved_model(network(channels=2), tmp_path / "1")
+    images = [keras.Input((None, None, 3)) for _ in range(2)]
+    for model in (keras.Model(images, keras.layers.add(images)), keras.Sequential(), "denoise"):
+        with pytest.raises(ValueError, match="must have one input of images, as a RED-Net has. Received: input shape"):
+            export_saved_model(model, tmp_path / "1")
     monkeypatch.setattr(module.keras.backend, "backend", lambda: "jax")
     with pytest.raises(RuntimeError, match="set KERAS_BACKEND=tensorflow.*Received: jax"):
         export_saved_model(network(), tmp_path / "1")

@@ -17,11 +17,13 @@ export class Picture {
     Object.assign(this, { width, height, bytes });
   }
 
-  /** Whether red, green and blue are the same everywhere, or but 1 apart, as lossy WebP has gray. */
+  /** Whether red, green and blue are the same everywhere, or but 1 apart before a canvas multiplied them by alpha. */
   isGray() {
-    for (let i = 0; i < this.bytes.length; i += 4) {
-      const [green, blue] = [this.bytes[i] - this.bytes[i + 1], this.bytes[i] - this.bytes[i + 2]];
-      if (green > 1 || green < -1 || blue > 1 || blue < -1) return false;
+    const bytes = this.bytes;
+    for (let i = 0; i < bytes.length; i += 4) {
+      const [red, green, blue] = [bytes[i], bytes[i + 1], bytes[i + 2]];
+      const apart = Math.max(red, green, blue) - Math.min(red, green, blue);
+      if (apart * bytes[i + 3] >= 255 + bytes[i + 3]) return false; // of what is opaque 2 are, of what is faint more
     }
     return true;
   }
