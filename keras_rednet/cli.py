@@ -312,8 +312,13 @@ def _write_export(options, tflite):
         how = {"precision": options.precision or "float32", "most_pixels": options.most_pixels}
         export_saved_model(network, options.output, color=color, metadata=metadata, **how)
     else:
+        from keras_rednet.model import halo, size_multiple
         from keras_rednet.tflite import QUANTIZE, export_tflite, stands
 
+        multiple, reach = size_multiple(network), 2 * halo(network)
+        if options.size and any(side % multiple for side in options.size):
+            size = "x".join(map(str, options.size[::-1]))
+            raise ValueError(f"--size must be WIDTHxHEIGHT, multiples of {multiple} pixels. Received: --size {size}.")
         if not stands(recipe["task"], options.quantize):
             others = " or ".join(kind for kind in QUANTIZE if kind and stands(recipe["task"], kind))
             raise ValueError(
@@ -329,6 +334,11 @@ def _write_export(options, tflite):
             metadata=metadata,
         )
         _warn_of_loss(metadata["weights"], options)
+        if options.size and min(options.size) <= reach:
+            print(
+                f"rednet: restores no picture larger than that: for tiles of one, sides must be above {reach} pixels",
+                file=sys.stderr,
+            )
 
 
 def _warn_of_loss(name, options):

@@ -67,8 +67,11 @@ def from_files(paths):
     """Returns the images of a list of files, for instance of `list_images(folder)`.
 
     Raises:
+        TypeError: a path that is in no list.
         ValueError: the list is empty.
     """
+    if isinstance(paths, str | bytes | os.PathLike):
+        raise TypeError(f"`paths` must be a list of files, such as list_images(folder). Received: paths={paths!r}.")
     paths = [os.fsencode(path) for path in paths]  # of any encoding
     if not paths:
         raise ValueError("`paths` must name at least one image. Received: an empty list.")
@@ -182,6 +185,8 @@ def read_image(file, *, color="rgb"):
                 raise ValueError(f"gray values from {values.min()} to {values.max()}, not of 16 bits")
             values = np.rint(values / 257).astype(np.uint8)
             image = Image.fromarray(255 - values if colors.inverts_16_bits(image) else values)
+        if image.mode == "LAB":  # which Pillow converts to nothing else
+            image = image.convert("RGB")
         gray = color == "gray" or (color == "luminance" and image.mode in ("1", "L", "LA"))
         pixels = np.asarray(image.convert("L" if gray else "RGB"))
     if gray:

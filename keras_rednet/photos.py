@@ -24,7 +24,7 @@ from keras_rednet.model import BUILDERS, RED30, TASK_CHANNELS, REDNet, image_cha
 from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, write_picture
 from keras_rednet.precision import POLICIES, computing_in, emulates_bfloat16
 from keras_rednet.quiet import quiet_libraries
-from keras_rednet.restoration import Deployed, pil_image, pil_pixels, restore, scaled, upscale
+from keras_rednet.restoration import Deployed, fill_hidden, pil_image, pil_pixels, restore, scaled, upscale
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no more: another try would end the same
 LEAST_FREE = 2**20  # bytes on the disk, for the next picture to be worth its while
@@ -165,6 +165,8 @@ class Restorer:
     def _read(self, source, target):
         if source.exists() and not source.is_file():
             raise ValueError(f"{source}: {'a folder that cannot be read' if source.is_dir() else 'not a file'}.")
+        if target.is_file() and target.samefile(source) and not self.work.overwrite:
+            raise ThereAlreadyError(f"{target} is the picture to restore: choose another --output, or add --overwrite.")
         self._refuse_to_overwrite(target)
         picture = read_picture(source)
         check_format(target, picture.image, self._size(picture.image))  # all of this before the work, not after it
@@ -193,7 +195,8 @@ class Restorer:
         if work.task == "super_resolution":
             restored = upscale(network, image, self._size(image), **how)
         elif gray and pixels.ndim == 3 and pixels.shape[2] > 2 and _channels(network) == 1:
-            plane = restore(network, pixels[..., :1], **how)  # one for all three
+            color = COLORS.get(work.task, "channels")
+            plane = restore(network, fill_hidden(pixels)[..., :1], color=color, **how)  # one for all three
             restored = pixels.copy()
             np.copyto(restored[..., :3], plane, where=_seen(pixels))
             restored = pil_image(restored, image) if hasattr(image, "mode") else restored

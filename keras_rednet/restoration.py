@@ -5,6 +5,7 @@ float32, [h, w, c], in [0, 1].
 """
 
 import dataclasses
+import itertools
 import math
 import weakref
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from keras_rednet.resize import resize
 VISIBLE = 1 / 512  # the least alpha that pixels of 8 bits show
 MOST = 16  # of a float image, either way: noise lies beyond [0, 1], but not so far
 WINDOW_VALUES = 560 * 560 * 64  # values of one layer's feature maps that "auto" keeps in memory at a time, 80 MB
+STRIP = 256  # rows that are shrunk at a time
 JAX_WINDOW = 64  # pixels; JAX compiles anew for each size of window, which takes seconds, and keeps that
 _deployed = weakref.WeakKeyDictionary()  # model -> (its weights, deployment graph, that graph ready to run)
 
@@ -61,10 +63,12 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
             in that, all others in float32. Denoisers for colour take noise that is equal in R, G and B for detail: give
             gray images to one with 1 channel.
         image: uint8 (0-255), uint16 (0-65535) or float ([0, 1]) array [h, w] or [h, w, 1|3|4], or a PIL image.
-            A fourth channel is alpha and stays untouched. (Of gray PNG files of 2 or 4 bits Pillow tells a transparent
-            colour wrongly, which `rednet` mends.)
+            A fourth channel is alpha and stays untouched, and so do colours where it is 0, which the network does not
+            see: what is visible goes on there. (Of gray PNG files of 2 or 4 bits Pillow tells a transparent colour
+            wrongly, which `rednet` mends.)
         color: how a one-channel model restores a colour image: "channels", each of R, G and B; "luminance", the Y of
-            BT.601 only; "ycbcr", each of Y, Cb and Cr, which is best for JPEG, as it codes these.
+            BT.601 only; "ycbcr", each of Y, Cb and Cr, which is best for JPEG, as it codes these. A gray image is all
+            Y with either of these, 16/255 to 235/255, and as it is with "channels".
         tile: side of the squares that are restored at a time, in pixels, without their surroundings; "auto" fits
             their feature maps in some hundred megabytes; None takes the image whole. The result is the same, to 1e-5
             where the backend computes float32 in full (GPUs may round it to TF32), but for "dynamic" TFLite files,
@@ -99,7 +103,8 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
 def upscale(model, image, size=None, *, scale=None, tile="auto", orientations=1):
     """Enlarges an image by bicubic interpolation and restores its detail (Sec. 5.3).
 
-    A one-channel network restores the luminance; chroma and alpha are interpolated only.
+    A one-channel network restores the luminance; chroma and alpha are interpolated only. Networks know images that were
+    enlarged 2 to 4 times: by less, an image is enlarged twice and then shrunk; by more, it is enlarged several times.
 
     Args:
         model: a RED-Net for super-resolution, for instance `RED30("super_resolution", downsample_at=(1,))`.
@@ -125,7 +130,11 @@ def upscale(model, image, size=None, *, scale=None, tile="auto", orientations=1)
     size = scaled(pixels.shape[:2], scale) if size is None else size
     _check_size(size, pixels.shape[:2])
     size = tuple(map(int, size))  # NumPy's would overflow
-    enlarged = _upscaled(network, pixels, size, tile, orientations)
+    enlarged = pixels.copy()
+    for stage in _stages(pixels.shape[:2], size):
+        enlarged = _upscaled(network, enlarged, stage, tile, orientations)
+    if enlarged.shape[:2] != size:
+        enlarged = _shrunk(enlarged, size)
     return pil_image(enlarged, image) if from_pil else enlarged.reshape(*size, *image.shape[2:])
 
 
@@ -139,21 +148,86 @@ def scaled(size, scale):
 def _restored(network, pixels, color, tile, orientations):
     """Restores [h, w, c]; the last of 2 or 4 channels is alpha."""
     restored, count = pixels.copy(), _colors(pixels)
+    filled = fill_hidden(pixels)
     for (rows, columns), keep, target in _tiles(network, pixels.shape, tile):
-        values = _to_float(pixels[rows[:, None], columns, :count])
+        values = _to_float(filled[rows[:, None], columns, :count])
         values = _average(lambda x: _by_color(network, x, color), values, orientations)
         restored[*target, :count] = _from_float(values[keep], pixels.dtype)
+    if filled is not pixels:
+        np.copyto(restored, pixels, where=pixels[..., count:] == 0)
     return restored
+
+
+def fill_hidden(pixels):
+    """Returns [h, w, c] with other colours where the last of 2 or 4 channels, alpha, is 0: means of the visible ones.
+
+    They are those of the smallest square of 2, 4, 8 ... pixels a side that holds visible ones, blended smoothly.
+    """
+    count = _colors(pixels)
+    if count == pixels.shape[2] or pixels[..., count:].all() or not pixels[..., count:].any():
+        return pixels
+    colours = _from_float(_filled(*map(_to_float, (pixels[..., :count], pixels[..., count:]))), pixels.dtype)
+    return np.concatenate([colours, pixels[..., count:]], axis=2)
+
+
+def _filled(values, weights):
+    """Returns [h, w, c] where `weights` [h, w, 1] are above 0; elsewhere what it is at half its size, and so on."""
+    if weights.all():
+        return values
+    coarse, shares = (_quarters(x).sum(axis=(1, 3)) for x in (values * weights, weights))
+    coarse = _filled(coarse / np.maximum(shares, 1e-9), np.minimum(shares, 1))
+    size = values.shape[:2]
+    enlarged = resize(coarse, [2 * side for side in coarse.shape[:2]])[: size[0], : size[1]]
+    return np.where(weights > 0, values, enlarged)
+
+
+def _quarters(image):
+    """Returns [h, w, c] as squares of 2x2 pixels, [h / 2, 2, w / 2, 2, c], the last ones filled up with 0."""
+    image = np.pad(image, [(0, side % 2) for side in image.shape[:2]] + [(0, 0)])
+    return image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2, -1)
+
+
+def _stages(before, after):
+    """Returns to which sizes an image is enlarged, one after the other: by 2 to 4 times, as networks know it."""
+    if tuple(before) == after:
+        return []
+    scales = [new / old for old, new in zip(before, after, strict=True)]
+    count = next(count for count in itertools.count(1) if max(scales) <= 4**count)
+    return [
+        tuple(max(2**i * side, round(side * scale ** (i / count))) for side, scale in zip(before, scales, strict=True))
+        for i in range(1, count + 1)
+    ]
 
 
 def _upscaled(network, pixels, size, tile, orientations):
     """Enlarges [h, w, c] to (height, width); the last of 2 or 4 channels is alpha."""
     enlarged, count = np.empty((*size, pixels.shape[2]), pixels.dtype), _colors(pixels)
+    interpolated = _interpolation(pixels, size)
+    for (rows, columns), keep, target in _tiles(network, size, tile):
+        values = interpolated(rows, columns)
+        restored = _average(lambda x: _by_color(network, x, "luminance"), values[..., :count], orientations)
+        enlarged[target] = _from_float(np.concatenate([restored, values[..., count:]], axis=2)[keep], pixels.dtype)
+    return enlarged
+
+
+def _shrunk(pixels, size):
+    """Shrinks [h, w, c] to (height, width) by bicubic interpolation; the last of 2 or 4 channels is alpha."""
+    shrunk = np.empty((*size, pixels.shape[2]), pixels.dtype)
+    interpolated = _interpolation(pixels, size)
+    for rows in np.array_split(np.arange(size[0]), -(-size[0] // STRIP)):
+        shrunk[rows] = _from_float(interpolated(rows, np.arange(size[1])), pixels.dtype)
+    return shrunk
+
+
+def _interpolation(pixels, size):
+    """Returns a function of rows and columns: what [h, w, c] is there, float32, if it is resized to (height, width)."""
+    count = _colors(pixels)
     has_alpha = count < pixels.shape[2]
     if has_alpha:
         weighted = _to_float(pixels[..., :count]) * _to_float(pixels[..., count:])
         darkest, lightest = (_to_float(extreme(pixels[..., :count])) for extreme in (np.min, np.max))
-    for (rows, columns), keep, target in _tiles(network, size, tile):
+
+    def interpolated(rows, columns):
         values = resize(pixels, size, rows, columns) / _white(pixels.dtype)
         values, alpha = values[..., :count], values[..., count:]
         if has_alpha:  # or what it hides would colour the edges of what it shows
@@ -161,9 +235,9 @@ def _upscaled(network, pixels, size, tile, orientations):
             quotient = resize(weighted, size, rows, columns) / np.where(visible, alpha, 1)
             bounded = np.where(opaque, quotient, np.clip(quotient, darkest, lightest))  # little alpha makes large lobes
             values = np.where(visible, bounded, values)
-        values = _average(lambda x: _by_color(network, x, "luminance"), values, orientations)
-        enlarged[target] = _from_float(np.concatenate([values, alpha], axis=2)[keep], pixels.dtype)
-    return enlarged
+        return np.concatenate([values, alpha], axis=2)
+
+    return interpolated
 
 
 def _colors(pixels):
@@ -314,7 +388,7 @@ def _mirrored(window, size):
 def _average(run, values, orientations):
     """Restores all orientations of [h, w, c], turns them back and averages (Sec. 3.5)."""
     total = 0
-    for orientation in range(orientations):
+    for orientation in range(int(orientations)):
         turned = np.ascontiguousarray(geometry.orient(values, orientation))
         total = total + geometry.restore_orientation(run(turned), orientation)
     return total / orientations
@@ -323,6 +397,9 @@ def _average(run, values, orientations):
 def _by_color(network, image, color):
     """Restores [h, w, 1|3] with a network of 1 or 3 channels."""
     run, channels = network.run, network.channels
+    if channels == image.shape[2] == 1 and color != "channels":  # Y as of equal R, G and B
+        black, contrast = float(colors.OFFSET[0]), float(colors.YCBCR[0].sum())
+        return (run((black + contrast * image)[None])[0] - black) / contrast
     if image.shape[2] == channels:
         return run(image[None])[0]
     if channels == 3:  # a gray image as three equal channels

@@ -52,7 +52,7 @@ def export_saved_model(model, directory, *, color="channels", precision="float32
     Raises:
         ValueError: the folder's name is no version, an unknown `color` or `precision`, a bad `most_pixels`, metadata
             that would replace what is there, or another number of channels.
-        TypeError: metadata that JSON cannot hold.
+        TypeError: metadata that JSON cannot hold; ValueError: it holds NaN or infinity.
         FileExistsError: the folder exists.
         RuntimeError: Keras runs on another backend than TensorFlow.
     """
@@ -159,7 +159,7 @@ class Servable(tf.Module):
             return tf.cond(gray, lambda: self._gray_by_rgb(pixels), lambda: self._rgb(pixels))
         if self.color == "channels":
             return self._planes(pixels)
-        return tf.cond(gray, lambda: self._planes(pixels), lambda: self._ycbcr(pixels))
+        return tf.cond(gray, lambda: self._luminance(pixels), lambda: self._ycbcr(pixels))
 
     def _rgb(self, pixels):
         return self._whole(tf.ensure_shape(pixels, (None, None, 3))[None])[0]
@@ -171,6 +171,10 @@ class Servable(tf.Module):
         planes = tf.transpose(pixels, (2, 0, 1))[:, None, ..., None]
         restored = tf.map_fn(self._whole, planes, parallel_iterations=1)
         return tf.transpose(restored[:, 0, ..., 0], (1, 2, 0))
+
+    def _luminance(self, pixels):  # [h, w, 1]
+        black, contrast = colors.OFFSET[0], colors.YCBCR[0].sum()
+        return (self._planes(black + contrast * pixels) - black) / contrast
 
     def _ycbcr(self, pixels):
         count = 1 if self.color == "luminance" else 3
@@ -191,14 +195,14 @@ def with_metadata(what, described, metadata, later=()):
     Args:
         what: is exported, for errors.
         described: dict of what it says of itself.
-        metadata: dict of more, or None; TypeError where JSON cannot hold it, before the work and not after it.
+        metadata: dict of more, or None; TypeError or ValueError where JSON cannot hold it, before the work.
         later: names of what it will say as well; ValueError where `metadata` has one of these or of `described`.
     """
     metadata = metadata or {}
     if both := (described.keys() | set(later)) & metadata.keys():
         words = f"`metadata` must not replace what {what} says of itself. Received: {', '.join(sorted(both))}."
         raise ValueError(words)
-    json.dumps(metadata)
+    json.dumps(metadata, allow_nan=False)
     return described | metadata
 
 

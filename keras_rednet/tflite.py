@@ -81,7 +81,7 @@ def export_tflite(model, path, *, quantize=None, calibration=None, size=None, me
             `quantize`, no or unusable calibration, a size that is no multiple of `size_multiple(model)`, metadata whose
             `color` is none of the network's number of channels or that would replace the file's own, or a model with
             other layers than a RED-Net's or other than 1 or 3 channels.
-        TypeError: metadata that JSON cannot hold.
+        TypeError: metadata that JSON cannot hold; ValueError: it holds NaN or infinity.
         RuntimeError: Keras runs on another backend than TensorFlow, or the converter made operators that interpreters
             do not accelerate.
     """

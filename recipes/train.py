@@ -542,7 +542,7 @@ def _check_same_everywhere(description):
 def _described(path, description, recipe, begun):
     """Writes a run's description, with the commits of all its parts, and returns it; refuses to mix two runs."""
     before = {}
-    if path.exists():
+    if path.exists() and (begun or (path.parent / "weights.npz").exists()):  # else nothing would be lost
         before = json.loads(path.read_text())
         start, now = (run["recipe"]["start_from"] for run in (before, description))
         if begun and _unversioned(start) == _unversioned(now):
@@ -620,8 +620,10 @@ def main(arguments=None, program="python -m recipes.train"):
     for name, value in vars(options).items():
         if value == "" or (isinstance(value, list) and "" in value):  # a variable of the shell that is not set
             parser.error(f"--{name.replace('_', '-')} must not be empty")
-    if options.epochs is not None and options.epochs < 1:
-        parser.error(f"--epochs must be at least 1. Received: {options.epochs}")
+    for name, kind in NUMBERS.items():
+        value, least = getattr(options, name), "at least 1" if kind is int else "above 0"
+        if value is not None and not (value >= 1 if kind is int else 0 < value < float("inf")):
+            parser.error(f"--{name.replace('_', '-')} must be {least}. Received: {value}")
     if options.smoke and (options.start_from or options.teacher):
         parser.error("--smoke trains a smaller network, which starts afresh: leave out --start-from and --teacher")
     if options.teacher_orientations is not None:

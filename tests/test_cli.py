@@ -17,7 +17,7 @@ from conftest import RECORD
 from PIL import Image
 from test_model import with_random_weights
 
-from keras_rednet import RED10, RED20, RED30, REDNet, cli, dataset, quiet, restore, weights
+from keras_rednet import RED10, RED20, RED30, REDNet, cli, dataset, quiet, restore, upscale, weights
 from keras_rednet import photos as photo_module
 from keras_rednet.cli import main
 from keras_rednet.corruptions import JpegCompression
@@ -245,6 +245,12 @@ def test_keeps_metadata_and_turns_the_picture_upright(denoise, photos, tmp_path)
         assert restored.getexif().get(ORIENTATION, 1) == 1
         assert restored.getexif()[0x010F] == "Camera maker"
         assert restored.info["icc_profile"] == b"a profile"
+
+
+def test_a_picture_is_not_restored_in_its_place(denoise, photos, tmp_path, capsys):
+    shutil.copy(photos / "photo0.png", tmp_path / "own.png")
+    assert denoise(tmp_path / "own.png", "-o", tmp_path / "own.png") == 1
+    assert "own.png is the picture to restore: choose another --output, or add --overwrite" in capsys.readouterr().err
 
 
 def test_never_overwrites_unless_asked(denoise, photos, tmp_path, capsys):
@@ -598,6 +604,12 @@ def test_exports_tflite(own_weights, photos, tmp_path, capsys):
     assert about == {key: metadata[key] for key in about}
     assert metadata["weights_sha256"] == read_record(own_weights)["sha256"]
     assert "BT.601" in metadata["luminance"]
+    assert "no picture larger" not in capsys.readouterr().err
+    assert main(["export", str(own_weights), "-o", str(tmp_path / "small.tflite"), "--size", "8x8"]) == 0
+    assert "restores no picture larger than that: for tiles of one, sides must be above" in capsys.readouterr().err
+    fast = ["export", "red30-fast-deblock-blind-gray", "-o", str(tmp_path / "fast.tflite")]
+    assert main([*fast, "--size", "47x32"]) == 2
+    assert "--size must be WIDTHxHEIGHT, multiples of 2 pixels. Received: --size 47x32" in capsys.readouterr().err
     before = (tmp_path / "out" / "model.tflite").read_bytes()
     assert main(run) == 2
     assert "is there already: add --overwrite" in capsys.readouterr().err
@@ -877,6 +889,11 @@ def test_train_takes_the_options_of_the_recipes(photos, tmp_path, capsys):
     ("rest", "words"),
     [
         (["--epochs", "0"], "--epochs must be at least 1. Received: 0"),
+        (["--batch-size", "0"], "--batch-size must be at least 1. Received: 0"),
+        (["--patch-size", "-8"], "--patch-size must be at least 1. Received: -8"),
+        (["--patches-per-image", "0"], "--patches-per-image must be at least 1. Received: 0"),
+        (["--learning-rate", "0"], "--learning-rate must be above 0. Received: 0"),
+        (["--learning-rate", "nan"], "--learning-rate must be above 0. Received: nan"),
         (["--smoke", "--start-from", "red30-fast-denoise-blind-gray"], "--smoke trains a smaller network"),
     ],
 )
@@ -994,7 +1011,7 @@ def restore_with(fast_networks, monkeypatch):
         (["deblur", "--kernel", "motion"], "deblur", "motion", 3, "channels"),
         (["inpaint", "--remove", "text"], "inpaint", "text", 3, "channels"),
         (["inpaint", "--remove", "scratch"], "inpaint", "scratch", 3, "channels"),
-        (["upscale", "--scale", "1"], "super_resolution", "blind", 1, "luminance"),
+        (["upscale", "--scale", "2"], "super_resolution", "blind", 1, "luminance"),
     ],
 )
 def test_commands_use_the_networks_of_their_tasks(
@@ -1004,8 +1021,9 @@ def test_commands_use_the_networks_of_their_tasks(
     assert status == 0
     assert asked == [{"task": task, "level": level, "channels": channels, "downsample_at": (1,)}]
     pixels = np.asarray(Image.open(photos / "photo0.png"))
-    expected = restore(fast_networks[channels], pixels, color=color).astype(int)
-    np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.png")), expected, atol=1)
+    network, enlarges = fast_networks[channels], task == "super_resolution"
+    expected = upscale(network, pixels, scale=2) if enlarges else restore(network, pixels, color=color)
+    np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.png")), expected.astype(int), atol=1)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,17 @@ def test_scales_are_drawn_evenly_in_their_logarithm(photos, monkeypatch):
     assert abs(logarithms.std() - 4 / 12**0.5) < 0.25
 
 
+def test_takes_a_list_of_files_only(photos):
+    with pytest.raises(TypeError, match="must be a list of files, such as list_images"):
+        dataset.from_files(str(photos))
+
+
+@pytest.mark.parametrize("color", ["gray", "luminance", "rgb"])
+def test_reads_lab(color, tmp_path):
+    Image.new("LAB", (5, 4), (200, 128, 128)).save(tmp_path / "lab.tif")
+    assert dataset.read_image(tmp_path / "lab.tif", color=color).shape == (4, 5, 3 if color == "rgb" else 1)
+
+
 @pytest.mark.parametrize("pair", [(-1, 1), (0.5, 17), (0.9, 0.5), (0.5,), 0.5, None, ("a", "b"), ((1, 2), 3)])
 @pytest.mark.parametrize(("name", "limit"), [("scale_range", "<"), ("contrast_range", "<"), ("grain_range", "<=")])
 def test_refuses_a_bad_range(photos, name, limit, pair):

@@ -77,6 +77,15 @@ def test_litert_tiles_equal_the_whole_picture(
         assert np.mean(difference > 0) < 0.01
 
 
+def test_litert_clips_planes_for_files_that_take_bytes(tmp_path):
+    images = np.random.default_rng(0).random((4, 16, 16, 1), "float32")
+    export_tflite(network(filters=4), tmp_path / "model.tflite", quantize="int8", calibration=images)
+    runner = litert_restore.Network(tmp_path / "model.tflite")
+    for beyond, clipped in ((1.02, 1), (-0.02, 0)):
+        received, expected = (runner.restore_planes(np.full((16, 16, 1), x, np.float32)) for x in (beyond, clipped))
+        np.testing.assert_array_equal(received, expected)
+
+
 def test_litert_does_not_replace_the_picture_that_it_restores(photos, tmp_path, monkeypatch):
     export_tflite(network(filters=4), tmp_path / "model.tflite")
     (tmp_path / "own.png").write_bytes((photos / "photo0.png").read_bytes())

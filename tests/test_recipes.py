@@ -381,6 +381,15 @@ def test_a_folder_holds_one_run_only(photos, tmp_path):
         train.train(recipe, training, training[:1], tmp_path)
 
 
+def test_a_folder_where_nothing_was_trained_takes_another_run(photos, tmp_path):
+    training, validation = train.split([photos])
+    recipe = smoke()
+    with pytest.raises(ValueError, match="raise --patches-per-image"):
+        train.train(dataclasses.replace(recipe, batch_size=1000), training, validation, tmp_path)
+    train.train(recipe, training, validation, tmp_path)
+    assert json.loads((tmp_path / "recipe.json").read_text())["recipe"]["batch_size"] == recipe.batch_size
+
+
 def test_a_run_resumes_when_a_newer_version_of_its_start_has_been_shipped(photos, tmp_path, monkeypatch):
     name = "red10-fast-denoise-blind-gray"
     recipe = dataclasses.replace(

@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 from test_model import VARIANTS, with_random_weights
 
+from keras_rednet import restoration as module
 from keras_rednet import restore, upscale
 from keras_rednet.color import rgb_to_ycbcr
 from keras_rednet.geometry import orient, restore_orientation
 from keras_rednet.model import REDNet, halo
 from keras_rednet.resize import resize
-from keras_rednet.restoration import WINDOW_VALUES, _deployment, _tiles
+from keras_rednet.restoration import WINDOW_VALUES, _deployment, _tiles, fill_hidden
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +271,64 @@ def test_upscale_restores_the_luminance_of_the_enlarged_image(gray_model):
     np.testing.assert_allclose(
         upscale(gray_model, image, (50, 61)), restore(gray_model, enlarged, color="luminance"), atol=1e-6
     )
+
+
+def test_a_gray_image_is_all_luminance(gray_model):
+    image = noise(20, 30, 1)
+    of_equal_colours = restore(gray_model, np.repeat(image, 3, axis=2), color="luminance")
+    restored = restore(gray_model, image, color="luminance")
+    np.testing.assert_allclose(np.repeat(restored, 3, axis=2), of_equal_colours, atol=1e-5)
+    assert np.abs(restored - restore(gray_model, image)).max() > 1e-3
+    assert restored.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_hidden_colours_stay_and_do_not_matter(color_model, dtype):
+    image = noise(40, 50, 4) if dtype == np.float32 else np.uint8(255 * noise(40, 50, 4))
+    image[..., 3] = image.max()
+    image[10:, 5:45, 3] = 0
+    other = image.copy()
+    other[10:, 5:45, :3] = image.min()
+    restored, of_other = restore(color_model, image), restore(color_model, other)
+    seen = image[..., 3] > 0
+    np.testing.assert_array_equal(restored[seen], of_other[seen])
+    np.testing.assert_array_equal(restored[~seen], image[~seen])
+    np.testing.assert_array_equal(of_other[~seen], other[~seen])
+    assert np.abs(restored[seen] - image[seen].astype(float)).max() > 1e-3
+
+
+def test_what_is_hidden_is_filled_with_what_is_beside_it():
+    image = np.dstack([np.full((21, 34), 0.25), np.full((21, 34), 0.75), np.zeros((21, 34)), np.zeros((21, 34))])
+    image[3:9, 7:11, 2:] = 1
+    image[image[..., 3] == 0, :3] = 0.5
+    filled = fill_hidden(image.astype(np.float32))
+    np.testing.assert_allclose(filled[..., :3], np.broadcast_to((0.25, 0.75, 1), (21, 34, 3)), atol=1e-5)
+    np.testing.assert_array_equal(filled[..., 3], image[..., 3])
+    nothing = np.zeros((4, 5, 4), np.uint8)
+    np.testing.assert_array_equal(fill_hidden(nothing), nothing)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_upscale_enlarges_by_less_than_2_in_two_steps(gray_model, channels):
+    image = noise(20, 30, channels)
+    image[..., 3:] = 1
+    twice = upscale(gray_model, image, (40, 66))
+    np.testing.assert_allclose(upscale(gray_model, image, (25, 66)), resize(twice, (25, 66)), atol=1e-5)
+    np.testing.assert_array_equal(upscale(gray_model, image, (20, 30)), image)
+
+
+def test_upscale_enlarges_by_more_than_4_in_steps(gray_model):
+    image = noise(11, 12, 3)
+    once = upscale(gray_model, image, (26, 29))
+    np.testing.assert_allclose(upscale(gray_model, image, (60, 72)), upscale(gray_model, once, (60, 72)), atol=1e-6)
+    assert upscale(gray_model, image, (11, 72)).shape == (11, 72, 3)
+
+
+def test_upscale_shrinks_in_strips(gray_model, monkeypatch):
+    image = noise(20, 30, 4)
+    in_one = upscale(gray_model, image, (31, 40))
+    monkeypatch.setattr(module, "STRIP", 7)
+    np.testing.assert_array_equal(upscale(gray_model, image, (31, 40)), in_one)
 
 
 def test_upscale_averages_over_orientations(gray_model):

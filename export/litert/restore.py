@@ -27,6 +27,7 @@ YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, 
 RGB = np.linalg.inv(YCBCR).astype(np.float32)
 YCBCR = YCBCR.astype(np.float32)
 OFFSET = np.array([16.0, 128.0, 128.0], np.float32) / 255
+CONTRAST = YCBCR[0].sum()  # from black to white, of Y
 # That keep what was restored, with the options that they need for it.
 FORMATS = {
     "BMP": {},
@@ -39,6 +40,7 @@ FORMATS = {
 BITS_PER_SAMPLE = 258  # a tag of TIFF
 # What Pillow raises, beside OSError and ValueError, for files that are damaged.
 DAMAGED = (EOFError, LookupError, NotImplementedError, SyntaxError, TypeError, struct.error, zlib.error)
+TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")  # modes of Pillow
 TILE = 512  # pixels of each side, for files of any size
 
 
@@ -65,7 +67,7 @@ class Network:
         return self._in_tiles(self._restore_pixels, image.reshape(*image.shape[:2], -1)).reshape(image.shape)
 
     def restore_planes(self, image):
-        """Restores float32 [h, w, c] in [0, 1], c as the network has it."""
+        """Restores float32 [h, w, c] in [0, 1], c as the network has it. Files of uint8 clip what is beyond."""
         return self._in_tiles(self._run, image)
 
     def _in_tiles(self, restore, image):
@@ -83,11 +85,14 @@ class Network:
     def _restore_pixels(self, window):
         """Restores uint8 [h, w, 1 or 3]."""
         pixels, channels, count = window.astype(np.float32) / 255, self.metadata["channels"], window.shape[2]
-        if channels == count:
+        luminance = channels == 1 and self.metadata.get("color") == "luminance"
+        if luminance and count == 1:
+            restored = (self._run(OFFSET[0] + CONTRAST * pixels) - OFFSET[0]) / CONTRAST
+        elif channels == count:
             restored = self._run(pixels)
         elif channels == 3:
             restored = self._run(np.repeat(pixels, 3, axis=2)).mean(axis=2, keepdims=True)
-        elif self.metadata.get("color") == "luminance":
+        elif luminance:
             ycbcr = pixels @ YCBCR.T + OFFSET
             for i in range(3 if self.metadata.get("task") == "deblock" else 1):  # JPEG spoils colours as well
                 ycbcr[..., i : i + 1] = self._run(ycbcr[..., i : i + 1])
@@ -98,7 +103,7 @@ class Network:
 
     def _run(self, window):
         integers = self.metadata["type"] == "uint8"
-        image = (np.rint(255 * window).astype(np.uint8) if integers else window)[None]
+        image = (np.rint(255 * np.clip(window, 0, 1)).astype(np.uint8) if integers else window)[None]
         with self.turn:
             restored = self.interpreter.get_signature_runner(self.metadata["signature"])(image=image)["restored"][0]
         return restored.astype(np.float32) / 255 if integers else restored
@@ -147,7 +152,7 @@ def read_picture(path):
             raise ValueError(f"{path}: an animation or a file of several pages; save the pictures one by one.")
         deep |= max(getattr(stored, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8
         picture = ImageOps.exif_transpose(stored)
-    if deep or picture.mode[0] in "IF" or "A" in picture.mode or "transparency" in picture.info:
+    if deep or picture.mode[0] in "IF" or picture.mode in TRANSPARENT or "transparency" in picture.info:
         bits = "16 bits" if deep else f"mode {picture.mode} of Pillow"
         raise ValueError(f"{path}: must have 8 bits and no transparency. Received: {bits}.")
     return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))

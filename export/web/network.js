@@ -28,12 +28,12 @@ export class Network {
       put(values, [0, 1, 2], gray ? grayed(restored) : restored);
       return;
     }
-    const luminance = color === "luminance" && !gray;
+    const luminance = color === "luminance";
     if (luminance) rgbToYcbcr(values);
     const all = !gray && (!luminance || task === "deblock"); // JPEG spoils colours as well
     for (const c of all ? [0, 1, 2] : [0]) put(values, [c], await this.run(take(values, [c])));
     if (luminance) ycbcrToRgb(values);
-    else if (gray) for (const c of [1, 2]) put(values, [c], take(values, [0]));
+    if (gray) for (const c of [1, 2]) put(values, [c], take(values, [0]));
   }
 
   /** Writes the part of a window that is kept of a tile, RGBA floats, into the bytes of a picture of some width. */
