@@ -77,7 +77,7 @@ def restore(model, image, *, color="channels", tile="auto", orientations=1):
             damage that has a direction, as text and motion blur have. Each tile is turned with its surroundings.
 
     Returns:
-        The restored image. Integers are rounded and clipped; floats are neither, but TFLite files clip to [0, 1].
+        The restored image. Integers are rounded and clipped; floats are neither, but TFLite files clip their planes.
 
     Raises:
         TypeError: neither an array nor a PIL image, or an array of another type.
@@ -104,7 +104,8 @@ def upscale(model, image, size=None, *, scale=None, tile="auto", orientations=1)
     """Enlarges an image by bicubic interpolation and restores its detail (Sec. 5.3).
 
     A one-channel network restores the luminance; chroma and alpha are interpolated only. Networks know images that were
-    enlarged 2 to 4 times: by less, an image is enlarged twice and then shrunk; by more, it is enlarged several times.
+    enlarged 2 to 4 times: by less, an image is enlarged twice and then shrunk, which takes as long; by more, it is
+    enlarged several times. To its own size it comes back as it is.
 
     Args:
         model: a RED-Net for super-resolution, for instance `RED30("super_resolution", downsample_at=(1,))`.
@@ -130,7 +131,7 @@ def upscale(model, image, size=None, *, scale=None, tile="auto", orientations=1)
     size = scaled(pixels.shape[:2], scale) if size is None else size
     _check_size(size, pixels.shape[:2])
     size = tuple(map(int, size))  # NumPy's would overflow
-    enlarged = pixels.copy()
+    enlarged = pixels.copy() if pixels.shape[:2] == size else fill_hidden(pixels)
     for stage in _stages(pixels.shape[:2], size):
         enlarged = _upscaled(network, enlarged, stage, tile, orientations)
     if enlarged.shape[:2] != size:
@@ -153,35 +154,44 @@ def _restored(network, pixels, color, tile, orientations):
         values = _to_float(filled[rows[:, None], columns, :count])
         values = _average(lambda x: _by_color(network, x, color), values, orientations)
         restored[*target, :count] = _from_float(values[keep], pixels.dtype)
-    if filled is not pixels:
-        np.copyto(restored, pixels, where=pixels[..., count:] == 0)
+    if count < pixels.shape[2]:
+        np.copyto(restored, pixels, where=pixels[..., count:] <= 0)
     return restored
 
 
 def fill_hidden(pixels):
-    """Returns [h, w, c] with other colours where the last of 2 or 4 channels, alpha, is 0: means of the visible ones.
+    """Returns [h, w, c] with other colours where the last of 2 or 4 channels, alpha, is 0 or less: those beside them.
 
-    They are those of the smallest square of 2, 4, 8 ... pixels a side that holds visible ones, blended smoothly.
+    They are means of the smallest squares of 2, 4, 8 ... pixels a side that show anything, interpolated.
     """
     count = _colors(pixels)
-    if count == pixels.shape[2] or pixels[..., count:].all() or not pixels[..., count:].any():
+    shown = (pixels[..., count:] > 0).astype(np.float32)
+    if shown.all() or not shown.any():
         return pixels
-    colours = _from_float(_filled(*map(_to_float, (pixels[..., :count], pixels[..., count:]))), pixels.dtype)
+    colours = _from_float(_filled(_to_float(pixels[..., :count]), shown), pixels.dtype)
     return np.concatenate([colours, pixels[..., count:]], axis=2)
 
 
-def _filled(values, weights):
-    """Returns [h, w, c] where `weights` [h, w, 1] are above 0; elsewhere what it is at half its size, and so on."""
-    if weights.all():
+def _filled(values, shown):
+    """Returns [h, w, c] where `shown` [h, w, 1] is 1; elsewhere means of 2x2 pixels, of these where there are none."""
+    if shown.all():
         return values
-    coarse, shares = (_quarters(x).sum(axis=(1, 3)) for x in (values * weights, weights))
-    coarse = _filled(coarse / np.maximum(shares, 1e-9), np.minimum(shares, 1))
-    size = values.shape[:2]
-    enlarged = resize(coarse, [2 * side for side in coarse.shape[:2]])[: size[0], : size[1]]
-    return np.where(weights > 0, values, enlarged)
+    height, width = values.shape[:2]
+    total, count = (_squares(x).sum(axis=(1, 3)) for x in (values * shown, shown))
+    means = _filled(total / np.maximum(count, 1), np.minimum(count, 1))
+    for axis in (0, 1):
+        means = _doubled(means, axis)
+    return np.where(shown, values, means[:height, :width])
 
 
-def _quarters(image):
+def _doubled(image, axis):
+    """Returns [h, w, c] enlarged twice along an axis, interpolated linearly."""
+    indices = np.arange(2 * image.shape[axis]) // 2
+    beside = np.clip(indices + np.tile([-1, 1], image.shape[axis]), 0, image.shape[axis] - 1)
+    return 0.75 * image.take(indices, axis) + 0.25 * image.take(beside, axis)
+
+
+def _squares(image):
     """Returns [h, w, c] as squares of 2x2 pixels, [h / 2, 2, w / 2, 2, c], the last ones filled up with 0."""
     image = np.pad(image, [(0, side % 2) for side in image.shape[:2]] + [(0, 0)])
     return image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2, -1)
@@ -488,7 +498,7 @@ def _white(dtype):
 
 
 def _to_float(pixels):
-    return (pixels / _white(pixels.dtype)).astype(np.float32)
+    return (pixels / _white(pixels.dtype)).astype(np.float32, copy=False)
 
 
 def _from_float(values, dtype):

@@ -30,6 +30,7 @@ from keras_rednet.weights import part_of
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff"  # how files begin; other chunks would hide the size
 SIZE, DEPTH = 16, 24  # where a PNG's width and bits per channel stand
+FILLED = 8  # times that a picture is halved to fill what is hidden: from 2**8 pixels away, more than networks look
 WARM_UP = (160, 240)  # pixels, at most, of the request that a server runs before the first real one
 
 
@@ -150,8 +151,12 @@ class Servable(tf.Module):
         """Restores [h, w, c] and encodes it."""
         channels = tf.shape(pixels)[2]
         colored = channels - tf.cast(channels % 2 == 0, tf.int32)  # without alpha
-        restored = self._by_color(tf.cast(pixels[..., :colored], tf.float32) / dtype.max)
-        return tf.io.encode_png(tf.concat([_to_integers(restored, dtype), pixels[..., colored:]], axis=2))
+        before, alpha = pixels[..., :colored], pixels[..., colored:]
+        shown = tf.reduce_all(alpha > 0, axis=2, keepdims=True)
+        values = tf.cast(before, tf.float32) / dtype.max
+        seen = tf.cond(tf.reduce_all(shown), lambda: values, lambda: _filled(values, tf.cast(shown, tf.float32)))
+        restored = tf.where(shown, _to_integers(self._by_color(seen), dtype), before)
+        return tf.io.encode_png(tf.concat([restored, alpha], axis=2))
 
     def _by_color(self, pixels):  # [h, w, 1 or 3]; as restoration.py does
         gray = tf.shape(pixels)[2] == 1
@@ -183,6 +188,29 @@ class Servable(tf.Module):
         ycbcr = tf.ensure_shape(pixels, (None, None, 3)) @ to_ycbcr + offset
         ycbcr = tf.concat([self._planes(ycbcr[..., :count]), ycbcr[..., count:]], axis=2)
         return (ycbcr - offset) @ to_rgb
+
+
+def _filled(values, shown):
+    """Returns [h, w, c] with other colours where `shown` [h, w, 1] is 0; as restoration.py does, near what is shown."""
+    levels = []
+    for _ in range(FILLED):
+        levels.append((values, shown))
+        total, count = (tf.reduce_sum(_squares(x), axis=(1, 3)) for x in (values * shown, shown))
+        values, shown = total / tf.maximum(count, 1), tf.minimum(count, 1)
+    for finer, shown in reversed(levels):
+        for axis in (0, 1):
+            length = tf.shape(values)[axis]
+            indices = tf.range(2 * length) // 2
+            beside = tf.clip_by_value(indices + tf.tile([-1, 1], [length]), 0, length - 1)
+            values = 0.75 * tf.gather(values, indices, axis=axis) + 0.25 * tf.gather(values, beside, axis=axis)
+        values = tf.where(shown > 0, finer, values[: tf.shape(finer)[0], : tf.shape(finer)[1]])
+    return values
+
+
+def _squares(image):
+    height, width, channels = tf.unstack(tf.shape(image))
+    image = tf.pad(image, [[0, height % 2], [0, width % 2], [0, 0]])
+    return tf.reshape(image, [(height + 1) // 2, 2, (width + 1) // 2, 2, channels])
 
 
 def _signature(function, shape, dtype, name):

@@ -441,7 +441,14 @@ def _precision(recipe, out):
 def begun(out, fields):
     """Returns {field: value} of the recipe of the run in the folder `out`, or None if none has begun there."""
     path = Path(out) / "recipe.json"
-    return {field: json.loads(path.read_text())["recipe"][field] for field in fields} if path.exists() else None
+    if not (path.exists() and _has_trained(path.parent)):
+        return None
+    return {field: json.loads(path.read_text())["recipe"][field] for field in fields}
+
+
+def _has_trained(out):
+    """Tells whether anything would be lost if the run in a folder were forgotten."""
+    return (out / "weights.npz").exists() or any((out / "backup").glob("*.npz"))
 
 
 def _adam(recipe, steps):
@@ -542,7 +549,7 @@ def _check_same_everywhere(description):
 def _described(path, description, recipe, begun):
     """Writes a run's description, with the commits of all its parts, and returns it; refuses to mix two runs."""
     before = {}
-    if path.exists() and (begun or (path.parent / "weights.npz").exists()):  # else nothing would be lost
+    if path.exists() and _has_trained(path.parent):
         before = json.loads(path.read_text())
         start, now = (run["recipe"]["start_from"] for run in (before, description))
         if begun and _unversioned(start) == _unversioned(now):

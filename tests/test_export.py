@@ -258,20 +258,31 @@ def c_program(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("channels", "downsample_at", "quantize", "limit"),
-    [(1, (), None, 0), (1, (1,), "float16", 1), (3, (1,), None, 0), (1, (1,), "int8", 4), (3, (1, 3), "dynamic", 2)],
+    ("channels", "downsample_at", "quantize", "limit", "color"),
+    [
+        (1, (), None, 0, "gray"),
+        (1, (1,), "float16", 1, "gray"),
+        (3, (1,), None, 0, "rgb"),
+        (1, (1,), "int8", 4, "gray"),
+        (3, (1, 3), "dynamic", 2, "rgb"),
+        (1, (1,), None, 0, "luminance"),
+        (1, (1,), "int8", 4, "luminance"),
+    ],
 )
-def test_the_c_program_restores_as_the_package_does(channels, downsample_at, quantize, limit, c_program, tmp_path):
+def test_the_c_program_restores_as_the_package_does(
+    channels, downsample_at, quantize, limit, color, c_program, tmp_path
+):
     model = network(filters=16, channels=channels, downsample_at=downsample_at)
     samples = calibration(channels) if quantize == "int8" else None
-    export_tflite(model, tmp_path / "model.tflite", quantize=quantize, calibration=samples)
-    for shape in ((101, 150, 3), (2, 3, 3), *([(33, 51)] if channels == 1 else [])):
+    export_tflite(model, tmp_path / "model.tflite", quantize=quantize, calibration=samples, metadata={"color": color})
+    gray, colours = [(33, 51)] if channels == 1 else [], [(101, 150, 3), (2, 3, 3)]
+    for shape in gray if color == "luminance" else gray + colours:
         pixels = np.random.default_rng(0).integers(90, 160, shape, np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photo.ppm")
         done = run_program(c_program, *(tmp_path / name for name in ("model.tflite", "photo.ppm", "out.ppm")))
         assert done.returncode == 0, done.stderr
         restored = np.asarray(Image.open(tmp_path / "out.ppm")).astype(int)
-        expected = restore(model, pixels)
+        expected = restore(model, pixels, color="luminance" if color == "luminance" else "channels")
         assert np.abs(expected.astype(int) - pixels).mean() > 1
         difference = np.abs(restored - expected)
         assert difference.max() <= limit + 1

@@ -318,6 +318,7 @@ def test_trains_in_the_precision_that_suits_the_processor(begin, tmp_path, monke
     monkeypatch.setattr(train, "emulates_bfloat16", lambda: slow)
     begin()
     assert _precision_of_run(tmp_path) == ("float32" if slow else "mixed_bfloat16")
+    (tmp_path / "weights.npz").touch()
     monkeypatch.setattr(train, "emulates_bfloat16", lambda: not slow)  # it goes on elsewhere
     with contextlib.nullcontext() if slow else pytest.warns(UserWarning, match="--precision float32"):
         begin()
@@ -386,8 +387,9 @@ def test_a_folder_where_nothing_was_trained_takes_another_run(photos, tmp_path):
     recipe = smoke()
     with pytest.raises(ValueError, match="raise --patches-per-image"):
         train.train(dataclasses.replace(recipe, batch_size=1000), training, validation, tmp_path)
+    assert train.begun(tmp_path, ["batch_size"]) is None
     train.train(recipe, training, validation, tmp_path)
-    assert json.loads((tmp_path / "recipe.json").read_text())["recipe"]["batch_size"] == recipe.batch_size
+    assert train.begun(tmp_path, ["batch_size"]) == {"batch_size": recipe.batch_size}
 
 
 def test_a_run_resumes_when_a_newer_version_of_its_start_has_been_shipped(photos, tmp_path, monkeypatch):

@@ -304,8 +304,28 @@ def test_what_is_hidden_is_filled_with_what_is_beside_it():
     filled = fill_hidden(image.astype(np.float32))
     np.testing.assert_allclose(filled[..., :3], np.broadcast_to((0.25, 0.75, 1), (21, 34, 3)), atol=1e-5)
     np.testing.assert_array_equal(filled[..., 3], image[..., 3])
+    for alpha in (1e-12, 1e-50, -1):
+        image[3:9, 7:11, 3] = np.where(np.eye(6, 4), 1, alpha)
+        filled = fill_hidden(image)
+        np.testing.assert_allclose(filled[..., :3], np.broadcast_to((0.25, 0.75, 1), (21, 34, 3)), atol=1e-5)
     nothing = np.zeros((4, 5, 4), np.uint8)
     np.testing.assert_array_equal(fill_hidden(nothing), nothing)
+
+
+def test_colours_of_a_picture_that_is_all_hidden_stay(color_model):
+    image = noise(9, 8, 4)
+    image[..., 3] = 0
+    np.testing.assert_array_equal(restore(color_model, image), image)
+
+
+@pytest.mark.parametrize("scale", [1.5, 2, 3, 5])
+def test_hidden_colours_do_not_matter_for_enlarging(gray_model, scale):
+    image = np.uint8(255 * noise(20, 24, 4))
+    image[..., 3] = 255
+    image[:, 12:] = 0
+    other = image.copy()
+    other[:, 12:, :3] = 255
+    np.testing.assert_array_equal(*(upscale(gray_model, x, scale=scale) for x in (image, other)))
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -365,7 +385,7 @@ def test_what_alpha_hides_does_not_color_the_edges_of_what_it_shows(mode):
     color, alpha = enlarged[..., :-1], enlarged[..., -1]
     assert len(np.unique(alpha)) > 5
     assert color[alpha > 0].min() == 255
-    assert color[alpha == 0].min() == 0
+    assert color[alpha == 0].min() == 255  # nothing else is near that
 
 
 def test_little_alpha_makes_no_colors_that_the_picture_has_not():

@@ -124,6 +124,24 @@ def test_files_of_every_kind_in_one_batch(exported, loaded):
         assert difference.max() <= tolerance(picture, color)
 
 
+def test_hidden_colours_stay_and_do_not_matter(exported, loaded):
+    model, color, _ = exported
+    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 4), np.uint8)
+    picture[..., 3] = 255
+    picture[10:, 5:45, 3] = 0
+    other = picture.copy()
+    other[10:, 5:45, :3] = 0
+    files = tf.constant([tf.io.encode_png(x).numpy() for x in (picture, other)])
+    restored = loaded.signatures["restore_image_bytes"](image_bytes=files)["restored_bytes"].numpy()
+    restored, of_other = (tf.io.decode_png(file).numpy() for file in restored)
+    seen = picture[..., 3] > 0
+    np.testing.assert_array_equal(restored[seen], of_other[seen])
+    np.testing.assert_array_equal(restored[~seen], picture[~seen])
+    difference = np.abs(restored[seen].astype(int) - restore(model, picture, color=color)[seen])
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.05  # `restore` rounds what it fills in
+
+
 def test_refuses_files_of_too_many_pixels_and_the_next_are_restored(tmp_path):
     export_saved_model(network(), tmp_path / "1", most_pixels=600)
     signature = tf.saved_model.load(str(tmp_path / "1")).signatures["restore_image_bytes"]

@@ -141,6 +141,8 @@ static LiteRtTensorBuffer new_buffer(Network network, const int *shape, int is_i
   return buffer;
 }
 
+static const float BLACK = 16 / 255.0f, CONTRAST = 219 / 255.0f; /* luminance of BT.601, as the networks know it */
+
 static int reflect(int position, int size) {
   int period = size > 1 ? 2 * (size - 1) : 1, place = position % period;
   return place < period - place ? place : period - place;
@@ -172,8 +174,9 @@ static void fill(Network network, Picture picture, int first, int top, int left,
         size_t row = reflect(top + y, picture.height), column = reflect(left + x, picture.width);
         size_t to = ((size_t)y * shape[2] + x) * network.channels + c;
         unsigned char value = picture.pixels[(row * picture.width + column) * picture.channels + first + c];
-        if (network.element_type == kUInt8) ((unsigned char *)memory)[to] = value;
-        else ((float *)memory)[to] = value / 255.0f;
+        float plane = network.luminance ? BLACK + CONTRAST * value / 255 : value / 255.0f;
+        if (network.element_type == kUInt8) ((unsigned char *)memory)[to] = (unsigned char)(255 * plane + 0.5f);
+        else ((float *)memory)[to] = plane;
       }
 }
 
@@ -199,8 +202,10 @@ static void restore(Network network, Picture picture, Picture restored, int firs
         for (int c = 0; c < network.channels; c++) {
           size_t from = ((size_t)(y - top) * shape[2] + x - left) * network.channels + c;
           size_t to = ((size_t)y * picture.width + x) * picture.channels + first + c;
-          restored.pixels[to] = network.element_type == kUInt8 ? ((unsigned char *)memory)[from]
-                                                               : (unsigned char)(255 * ((float *)memory)[from] + 0.5f);
+          float plane =
+              network.element_type == kUInt8 ? ((unsigned char *)memory)[from] / 255.0f : ((float *)memory)[from];
+          float value = network.luminance ? (plane - BLACK) / CONTRAST : plane;
+          restored.pixels[to] = (unsigned char)(255 * (value < 0 ? 0 : value > 1 ? 1 : value) + 0.5f);
         }
     LiteRtUnlockTensorBuffer(output);
   }

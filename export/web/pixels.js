@@ -28,6 +28,12 @@ export class Picture {
     return true;
   }
 
+  /** Gives what alpha hides the colours that restoration.py does, for the network to see no edge there. */
+  fillHidden() {
+    const shown = Uint8Array.from({ length: this.bytes.length / 4 }, (_, i) => this.bytes[4 * i + 3] > 0);
+    if (shown.includes(0) && shown.includes(1)) fill(this.width, this.height, this.bytes, shown);
+  }
+
   /** Puts a pixel at `values[i]` and behind it, RGBA floats in [0, 1]. */
   read(row, column, values, i) {
     const from = 4 * (row * this.width + column);
@@ -92,6 +98,36 @@ export function cut(picture, top, left, height, width) {
     }
   }
   return values;
+}
+
+/** Fills RGBA values where `shown` is 0 with the means of squares of 2x2 pixels, of these where there are none. */
+function fill(width, height, values, shown) {
+  if (!shown.includes(0)) return;
+  const [halfWidth, halfHeight] = [Math.ceil(width / 2), Math.ceil(height / 2)];
+  const counts = new Uint8Array(halfWidth * halfHeight);
+  const means = new Float32Array(4 * counts.length);
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) {
+      const square = (y >> 1) * halfWidth + (x >> 1);
+      if (!shown[i]) continue;
+      counts[square]++;
+      for (let c = 0; c < 3; c++) means[4 * square + c] += values[4 * i + c];
+    }
+  }
+  for (const [square, count] of counts.entries()) for (let c = 0; c < 3; c++) means[4 * square + c] /= count || 1;
+  fill(halfWidth, halfHeight, means, counts);
+  const beside = (place, side) => Math.min(Math.max((place >> 1) + (place % 2 ? 1 : -1), 0), side - 1);
+  for (let y = 0, i = 0; y < height; y++) {
+    const rows = [halfWidth * (y >> 1), halfWidth * beside(y, halfHeight)];
+    for (let x = 0; x < width; x++, i++) {
+      if (shown[i]) continue;
+      const columns = [x >> 1, beside(x, halfWidth)];
+      for (let c = 0; c < 3; c++) {
+        const mean = (row, column) => means[4 * (rows[row] + columns[column]) + c];
+        values[4 * i + c] = (9 * mean(0, 0) + 3 * mean(0, 1) + 3 * mean(1, 0) + mean(1, 1)) / 16; // linear
+      }
+    }
+  }
 }
 
 /** Takes some channels of RGBA floats, side by side. */

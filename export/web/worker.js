@@ -21,6 +21,7 @@ onmessage = async ({ data: request }) => {
 async function restore({ task, scale, precision, accelerator, width, height, bytes, blocky }) {
   const photo = new Picture(width, height, bytes);
   const gray = photo.isGray();
+  photo.fillHidden();
   const plain = task === "super_resolution" ? !blocky : gray; // to enlarge, that for colour knows blocks
   const colors = plain ? ["gray", "luminance", "rgb"] : ["rgb", "luminance", "gray"];
   if (task === "denoise") colors.length = 1; // others do not know its noise
