@@ -327,7 +327,7 @@ def test_the_c_program_names_what_it_cannot_take(c_program, photos, tmp_path):
     assert "give the restored picture another name" in done.stderr
 
 
-NAME = "red10-fast-denoise-blind-gray-v4"
+NAME = "red10-fast-denoise-blind-gray-v5"
 
 
 @pytest.fixture
