@@ -12,7 +12,8 @@
 // it LiteRT throws. GPUs may compute in half precision: what grows above 65504 there comes out as white or black, or as NaN,
 // which is refused. The photo must not be smaller than the file's size, and upright: ImageDecoder (API 28) turns photos,
 // BitmapFactory does not. (Whoever copies EXIF data to the restored one sets its orientation to 1.) Networks for
-// super-resolution do not enlarge: they want a photo that was, bicubic, which Android's own scaling, bilinear, is not.
+// super-resolution do not enlarge: they want a photo that was, bicubic, which Android's own scaling, bilinear, is not. Of
+// cut-outs the network sees what is transparent, black as bitmaps hold it, and restores less beside it.
 //
 // A large photo takes minutes: restore it off the main thread. Beside it and the restored one, 4 bytes a pixel each and as
 // many again where it must be copied out of a hardware bitmap, a tile is in memory and what LiteRT needs for it, some
