@@ -42,6 +42,7 @@ UNREAD |= {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2
 CASE, ACCENTS = "case", "how accents are written"
 ALIKE = {CASE: lambda name: unicodedata.normalize("NFC", name), ACCENTS: str.casefold}
 PROBES = {CASE: ("a", str.upper), ACCENTS: ("\xe9", lambda name: unicodedata.normalize("NFD", name))}
+TONED = 2  # levels of 8 bits that red and blue of a toned gray picture differ by where green is the same: rounding
 BY_COLOR = ("denoise", "deblock")  # tasks that have networks for gray and for colour
 NEEDED = ("task", "level", "depth", "channels", "filters", "downsample_at")  # to build the network of a record
 COLORS = {
@@ -58,7 +59,7 @@ class Work:
         task, level: as `RED30` takes them. Blind denoising and super-resolution take the networks for JPEGs where a
             lossy file held the picture, except in a JPEG of more than quality 90, which takes the blind ones: to
             denoise only if it is gray or stores colour at full resolution. In gray pictures R, G and B are equal, or of
-            8 bits and at most 1 apart.
+            8 bits and at most 1 apart; toned ones are taken for gray to denoise, R, G and B each by itself.
         weights: the name of shipped weights, a run's .npz or a .tflite file; None is the fast RED30 of the task.
         engine: "keras", or "litert", see keras_rednet/litert.py.
         precision: in which Keras computes, "float32" or "bfloat16".
@@ -185,12 +186,13 @@ class Restorer:
 
     def _restored(self, picture):
         image, work = picture.image, self.work
-        gray = False
+        gray = toned = False
         if work.task in BY_COLOR:
             pixels = pil_pixels(image) if hasattr(image, "mode") else image
             gray = _is_gray(pixels)
-        stored = picture.blocky if gray or work.task == "super_resolution" else picture.blotchy
-        network = self._network(1 if gray else 3, stored) if self.named is None else self.named
+            toned = work.task == "denoise" and not gray and _is_toned(pixels)
+        stored = picture.blocky if gray or toned or work.task == "super_resolution" else picture.blotchy
+        network = self._network(1 if gray or toned else 3, stored) if self.named is None else self.named
         how = {"tile": work.tile, "orientations": work.orientations}
         if work.task == "super_resolution":
             restored = upscale(network, image, self._size(image), **how)
@@ -343,6 +345,19 @@ def _is_gray(pixels):
     red, green, blue = np.moveaxis(pixels[..., :3], 2, 0)
     least, greatest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
     return not np.any((greatest - least > (pixels.dtype == np.uint8)) & _seen(pixels)[..., 0])
+
+
+def _is_toned(pixels):
+    """Tells whether integers [h, w, 3|4] are a toned gray picture, as sepia is: of one G there is one R and one B."""
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    red, green, blue = pixels[_seen(pixels)[..., 0]][:, :3].T
+    for other in (red, blue):
+        found = np.bincount(256 * green.astype(np.intp) + other, minlength=256**2).reshape(256, 256) > 0
+        found = found[found.any(axis=1)]
+        if np.any(255 - found[:, ::-1].argmax(axis=1) - found.argmax(axis=1) > TONED):
+            return False
+    return True
 
 
 def _seen(pixels):
