@@ -99,11 +99,14 @@ def test_gray_photos_that_are_stored_as_colour_are_gray_too(name, mode, options,
     assert (after == after[..., :1]).all()
 
 
-@pytest.mark.parametrize("kind", ["sepia", "deep", "cut-out", "colour"])
+@pytest.mark.parametrize("kind", ["sepia", "clipped", "deep", "cut-out", "colour"])
 def test_toned_photos_are_denoised_as_gray_ones_are(kind, denoise, tmp_path):
     gray = np.random.default_rng(0).integers(60, 200, (40, 56)).astype(float)
+    if kind == "clipped":
+        gray = 1.8 * gray - 60
     dtype, white = (np.uint16, 65535) if kind == "deep" else (np.uint8, 255)
-    toned = np.rint(np.dstack([1.07 * gray + 5, 0.9 * gray, 0.7 * gray - 3]) * (white / 255))
+    toned = np.clip([1.07 * gray + 5, 0.9 * gray, 0.7 * gray - 3], 0, 255)
+    toned = np.rint(toned.transpose(1, 2, 0) * (white / 255))
     if kind == "colour":
         toned[3, 4, 2] += 9
     if kind == "cut-out":
