@@ -465,12 +465,13 @@ def test_files_of_weights_that_are_not_shipped_any_more_are_named(shipped, photo
 
 
 def test_saved_models_lie_where_tf_serving_looks(shipped, tmp_path):
-    old = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "4" / "old"
+    name, _, version = NAME.rpartition("-v")
+    folder = tmp_path / "dist" / name / version
+    old = folder / "old"
     old.mkdir(parents=True)
-    saved_model.main([NAME.rpartition("-v")[0], "--out", str(tmp_path / "dist")])
+    saved_model.main([name, "--out", str(tmp_path / "dist")])
     assert not old.exists()
-    assert "| red10-fast-denoise-blind-gray/4/, the SavedModel |" in card.card(NAME, tmp_path / "dist")
-    folder = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "4"
+    assert f"| {name}/{version}/, the SavedModel |" in card.card(NAME, tmp_path / "dist")
     about = json.loads((folder / "assets.extra" / "keras_rednet.json").read_text())
     assert about == {
         "restores": "channels",
@@ -493,7 +494,7 @@ def test_a_saved_model_stays_until_the_next_one_is_there(shipped, tmp_path, monk
         directory.mkdir()
         raise OSError("disk full")
 
-    folder = tmp_path / "dist" / "red10-fast-denoise-blind-gray" / "4"
+    folder = tmp_path / "dist" / NAME.replace("-v", "/")
     folder.mkdir(parents=True)
     (folder / "served").touch()
     monkeypatch.setattr(saved_model, "export_saved_model", interrupted)
