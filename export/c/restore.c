@@ -23,6 +23,7 @@
 #ifndef TILE
 #define TILE 512 /* pixels of each side of a tile, without what surrounds it: half a gigabyte with the fast networks */
 #endif
+static const float BLACK = 16 / 255.0f, CONTRAST = 219 / 255.0f; /* luminance of BT.601, as the networks know it */
 
 typedef struct {
   int width, height, channels;
@@ -140,8 +141,6 @@ static LiteRtTensorBuffer new_buffer(Network network, const int *shape, int is_i
         "no memory for a tile");
   return buffer;
 }
-
-static const float BLACK = 16 / 255.0f, CONTRAST = 219 / 255.0f; /* luminance of BT.601, as the networks know it */
 
 static int reflect(int position, int size) {
   int period = size > 1 ? 2 * (size - 1) : 1, place = position % period;
