@@ -20,11 +20,11 @@ import keras
 import numpy as np
 
 from keras_rednet import weights
-from keras_rednet.model import BUILDERS, RED30, TASK_CHANNELS, REDNet, image_channels
+from keras_rednet.model import BUILDERS, RED30, TASK_CHANNELS, REDNet
 from keras_rednet.pictures import SAVE_OPTIONS, check_format, read_picture, write_picture
 from keras_rednet.precision import POLICIES, computing_in, emulates_bfloat16
 from keras_rednet.quiet import quiet_libraries
-from keras_rednet.restoration import Deployed, fill_hidden, pil_image, pil_pixels, restore, scaled, upscale
+from keras_rednet.restoration import fill_hidden, pil_image, pil_pixels, restore, scaled, upscale
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes no more: another try would end the same
 LEAST_FREE = 2**20  # bytes on the disk, for the next picture to be worth its while
@@ -196,7 +196,7 @@ class Restorer:
         how = {"tile": work.tile, "orientations": work.orientations}
         if work.task == "super_resolution":
             restored = upscale(network, image, self._size(image), **how)
-        elif gray and pixels.ndim == 3 and pixels.shape[2] > 2 and _channels(network) == 1:
+        elif gray and pixels.ndim == 3 and pixels.shape[2] > 2:  # stored as colour
             color = COLORS.get(work.task, "channels")
             plane = restore(network, fill_hidden(pixels)[..., :1], color=color, **how)  # one for all three
             restored = pixels.copy()
@@ -328,10 +328,6 @@ def named_network(name):
         )
     build |= {"level": recipe["level"], "weights": name if ours else "pretrained"}
     return BUILDERS[depth](recipe["task"], **build), record
-
-
-def _channels(network):
-    return network.channels if isinstance(network, Deployed) else image_channels(network)
 
 
 def _is_gray(pixels):

@@ -144,9 +144,14 @@ def test_gray_photos_that_are_stored_as_colour_are_restored_as_the_gray_ones_are
 
 
 @pytest.mark.parametrize(
-    ("command", "weights"), [("deblock", "red30-fast-deblock-10-gray"), ("denoise", "red30-fast-denoise-10-gray")]
+    ("command", "weights"),
+    [
+        ("deblock", "red30-fast-deblock-10-gray"),
+        ("denoise", "red30-fast-denoise-10-gray"),
+        ("denoise", "red10-fast-denoise-jpeg-color"),
+    ],
 )
-def test_gray_networks_that_are_named_restore_gray_as_one_plane_too(command, weights, tmp_path):
+def test_networks_that_are_named_restore_gray_as_one_plane_too(command, weights, tmp_path):
     gray = np.random.default_rng(0).integers(60, 200, (40, 56), "uint8")
     for name, pixels in (("gray", gray), ("colours", np.dstack([gray, gray, gray]))):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
