@@ -131,8 +131,9 @@ def upscale(model, image, size=None, *, scale=None, tile="auto", orientations=1)
     size = scaled(pixels.shape[:2], scale) if size is None else size
     _check_size(size, pixels.shape[:2])
     size = tuple(map(int, size))  # NumPy's would overflow
-    enlarged = pixels.copy() if pixels.shape[:2] == size else fill_hidden(pixels)
-    for stage in _stages(pixels.shape[:2], size):
+    stages = _stages(pixels.shape[:2], size)
+    enlarged = fill_hidden(pixels) if stages else pixels.copy()
+    for stage in stages:
         enlarged = _upscaled(network, enlarged, stage, tile, orientations)
     if enlarged.shape[:2] != size:
         enlarged = _shrunk(enlarged, size)
@@ -198,7 +199,7 @@ def _squares(image):
 
 
 def _stages(before, after):
-    """Returns to which sizes an image is enlarged, one after the other: by 2 to 4 times, as networks know it."""
+    """Returns to which sizes an image is enlarged, one after the other: by 2 to 4 times, as networks know it, or none."""
     if tuple(before) == after:
         return []
     scales = [new / old for old, new in zip(before, after, strict=True)]
