@@ -199,7 +199,7 @@ def _squares(image):
 
 
 def _stages(before, after):
-    """Returns to which sizes an image is enlarged, one after the other: by 2 to 4 times, as networks know it, or none."""
+    """Returns to which sizes, if any, an image is enlarged in turn: by 2 to 4 times each, as networks know it."""
     if tuple(before) == after:
         return []
     scales = [new / old for old, new in zip(before, after, strict=True)]
