@@ -375,7 +375,8 @@ def _calibration(folder, network, recipe):
 
 
 def _evaluate(options):
-    from recipes import evaluate
+    with quiet_libraries():
+        from recipes import evaluate
 
     evaluate.print_scores(options.task, options.data, channels=options.channels, orientations=options.orientations)
     return 0

@@ -42,7 +42,8 @@ UNREAD |= {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2
 CASE, ACCENTS = "case", "how accents are written"
 ALIKE = {CASE: lambda name: unicodedata.normalize("NFC", name), ACCENTS: str.casefold}
 PROBES = {CASE: ("a", str.upper), ACCENTS: ("\xe9", lambda name: unicodedata.normalize("NFD", name))}
-TONED = 2  # levels of 8 bits that red and blue of a toned gray picture differ by where green is the same: rounding
+TONED = 2  # levels of 8 bits by which colours of a toned gray picture may leave their curve: rounding
+STRIP = 64  # rows of which it is asked at a time
 BY_COLOR = ("denoise", "deblock")  # tasks that have networks for gray and for colour
 NEEDED = ("task", "level", "depth", "channels", "filters", "downsample_at")  # to build the network of a record
 COLORS = {
@@ -344,16 +345,24 @@ def _is_gray(pixels):
 
 
 def _is_toned(pixels):
-    """Tells whether integers [h, w, 3|4] are a toned gray picture, as sepia is: of one G there is one R and one B."""
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    red, green, blue = pixels[_seen(pixels)[..., 0]][:, :3].T
-    for other in (red, blue):
-        found = np.bincount(256 * green.astype(np.intp) + other, minlength=256**2).reshape(256, 256) > 0
-        found = found[1:-1][found[1:-1].any(axis=1)]  # of black and white G was cut off, and others may not be
-        if np.any(255 - found[:, ::-1].argmax(axis=1) - found.argmax(axis=1) > TONED):
+    """Tells whether integers [h, w, 3|4] are a toned gray picture, as sepia is: all its colours lie on one curve."""
+    found = np.zeros((3, 256, 256), bool)  # which levels of 8 bits of two colours came together
+    for start in range(0, len(pixels), STRIP):
+        strip = pixels[start : start + STRIP]
+        levels = strip[_seen(strip)[..., 0]][:, :3] >> (8 if pixels.dtype == np.uint16 else 0)
+        red, green, blue = levels.T
+        for together, one, other in zip(found, (green, green, red), (red, blue, blue), strict=True):
+            together[one, other] = True
+        if not all(_is_curve(together) or _is_curve(together[::-1]) for together in found):
             return False
     return True
+
+
+def _is_curve(together):
+    """Tells whether what comes with a level is at least what came with lower ones, but for rounding."""
+    together = together[together.any(axis=1)]
+    least, greatest = together.argmax(axis=1), 255 - together[:, ::-1].argmax(axis=1)
+    return np.all(np.maximum.accumulate(greatest)[:-1] <= least[1:] + TONED)
 
 
 def _seen(pixels):

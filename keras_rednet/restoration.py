@@ -23,7 +23,7 @@ from keras_rednet.resize import resize
 VISIBLE = 1 / 512  # the least alpha that pixels of 8 bits show
 MOST = 16  # of a float image, either way: noise lies beyond [0, 1], but not so far
 WINDOW_VALUES = 560 * 560 * 64  # values of one layer's feature maps that "auto" keeps in memory at a time, 80 MB
-STRIP = 256  # rows that are shrunk at a time
+STRIP = 256  # rows that are shrunk or filled at a time; even
 JAX_WINDOW = 64  # pixels; JAX compiles anew for each size of window, which takes seconds, and keeps that
 _deployed = weakref.WeakKeyDictionary()  # model -> (its weights, deployment graph, that graph ready to run)
 
@@ -133,10 +133,9 @@ def upscale(model, image, size=None, *, scale=None, tile="auto", orientations=1)
     size = tuple(map(int, size))  # NumPy's would overflow
     stages = _stages(pixels.shape[:2], size)
     enlarged = fill_hidden(pixels) if stages else pixels.copy()
-    for stage in stages:
-        enlarged = _upscaled(network, enlarged, stage, tile, orientations)
-    if enlarged.shape[:2] != size:
-        enlarged = _shrunk(enlarged, size)
+    for larger, kept in stages:
+        enlarged = _upscaled(network, enlarged, larger, tile, orientations)
+        enlarged = enlarged if kept == larger else _shrunk(enlarged, kept)
     return pil_image(enlarged, image) if from_pil else enlarged.reshape(*size, *image.shape[2:])
 
 
@@ -166,48 +165,63 @@ def fill_hidden(pixels):
     They are means of the smallest squares of 2, 4, 8 ... pixels a side that show anything, interpolated.
     """
     count = _colors(pixels)
-    shown = (pixels[..., count:] > 0).astype(np.float32)
+    shown = pixels[..., count:] > 0
     if shown.all() or not shown.any():
         return pixels
-    colours = _from_float(_filled(_to_float(pixels[..., :count]), shown), pixels.dtype)
-    return np.concatenate([colours, pixels[..., count:]], axis=2)
+    return np.concatenate([_filled(pixels[..., :count], shown), pixels[..., count:]], axis=2)
 
 
-def _filled(values, shown):
-    """Returns [h, w, c] where `shown` [h, w, 1] is 1; elsewhere means of 2x2 pixels, of these where there are none."""
+def _filled(pixels, shown):
+    """Returns [h, w, c] where `shown` [h, w, 1]; elsewhere means of 2x2 pixels, of these where there are none."""
     if shown.all():
-        return values
-    height, width = values.shape[:2]
-    total, count = (_squares(x).sum(axis=(1, 3)) for x in (values * shown, shown))
-    means = _filled(total / np.maximum(count, 1), np.minimum(count, 1))
-    for axis in (0, 1):
-        means = _doubled(means, axis)
-    return np.where(shown, values, means[:height, :width])
+        return pixels
+    height, width, count = pixels.shape
+    means = np.empty((-(-height // 2), -(-width // 2), count), np.float32)
+    any_shown = np.empty((*means.shape[:2], 1), bool)
+    strips = [slice(start, start + STRIP) for start in range(0, height, STRIP)]
+    for rows in strips:
+        halves = slice(rows.start // 2, rows.stop // 2)
+        number = _in_squares(shown[rows].astype(np.float32))
+        means[halves] = _in_squares(_to_float(pixels[rows]) * shown[rows]) / np.maximum(number, 1)
+        any_shown[halves] = number > 0
+    means = _filled(means, any_shown)
+    filled = pixels.copy()
+    for rows in strips:
+        hidden = ~shown[rows]
+        if hidden.any():
+            beside = _doubled(_doubled(means, 0, range(height)[rows]), 1, range(width))
+            np.copyto(filled[rows], _from_float(beside, pixels.dtype), where=hidden)
+    return filled
 
 
-def _doubled(image, axis):
-    """Returns [h, w, c] enlarged twice along an axis, interpolated linearly."""
-    indices = np.arange(2 * image.shape[axis]) // 2
-    beside = np.clip(indices + np.tile([-1, 1], image.shape[axis]), 0, image.shape[axis] - 1)
-    return 0.75 * image.take(indices, axis) + 0.25 * image.take(beside, axis)
-
-
-def _squares(image):
-    """Returns [h, w, c] as squares of 2x2 pixels, [h / 2, 2, w / 2, 2, c], the last ones filled up with 0."""
+def _in_squares(image):
+    """Returns the sums of squares of 2x2 pixels of [h, w, c]; the last ones are filled up with 0."""
     image = np.pad(image, [(0, side % 2) for side in image.shape[:2]] + [(0, 0)])
-    return image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2, -1)
+    return image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2, -1).sum(axis=(1, 3))
+
+
+def _doubled(image, axis, indices):
+    """Returns [h, w, c] enlarged twice along an axis, interpolated linearly, these of its new indices there."""
+    indices = np.asarray(indices)
+    nearest, last = indices // 2, image.shape[axis] - 1
+    beside = np.clip(nearest + np.where(indices % 2, 1, -1), 0, last)
+    return 0.75 * image.take(nearest, axis) + 0.25 * image.take(beside, axis)
 
 
 def _stages(before, after):
-    """Returns to which sizes, if any, an image is enlarged in turn: by 2 to 4 times each, as networks know it."""
-    if tuple(before) == after:
-        return []
+    """Returns to which sizes, if any, an image is enlarged in turn, by 2 to 4 times, and then shrunk.
+
+    Networks know images that were enlarged so, of both axes.
+    """
+    stages, sides = [], before
     scales = [new / old for old, new in zip(before, after, strict=True)]
-    count = next(count for count in itertools.count(1) if max(scales) <= 4**count)
-    return [
-        tuple(max(2**i * side, round(side * scale ** (i / count))) for side, scale in zip(before, scales, strict=True))
-        for i in range(1, count + 1)
-    ]
+    count = next(count for count in itertools.count(0) if max(scales) <= 4**count)
+    for i in range(1, count + 1):
+        wanted = [round(side * scale ** (i / count)) for side, scale in zip(before, scales, strict=True)]
+        larger = tuple(max(2 * side, new) for side, new in zip(sides, wanted, strict=True))
+        sides = after if i == count else tuple(map(min, larger, after))
+        stages.append((larger, sides))
+    return stages
 
 
 def _upscaled(network, pixels, size, tile, orientations):
@@ -235,7 +249,8 @@ def _interpolation(pixels, size):
     count = _colors(pixels)
     has_alpha = count < pixels.shape[2]
     if has_alpha:
-        weighted = _to_float(pixels[..., :count]) * _to_float(pixels[..., count:])
+        weighted = _to_float(pixels[..., :count])
+        weighted *= _to_float(pixels[..., count:])
         darkest, lightest = (_to_float(extreme(pixels[..., :count])) for extreme in (np.min, np.max))
 
     def interpolated(rows, columns):
@@ -271,7 +286,7 @@ def pil_pixels(image):
         if has_alpha:
             raise ValueError("A gray PIL image of 16 bits must have no transparent colour. Convert it to RGBA first.")
         pixels = np.asarray(image)
-        if pixels.min() < 0 or pixels.max() > 65535:
+        if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
             raise ValueError(f"A gray PIL image must be 16-bit. Received: values {pixels.min()} to {pixels.max()}.")
         return pixels.astype(np.uint16)
     if image.mode == "F":
@@ -311,7 +326,8 @@ def _checked(network, image, channels=(1, 3, 4)):
 
 
 def _check_size(size, least):
-    if len(np.shape(size)) != 1 or len(size) != 2 or not all(isinstance(side, int | np.integer) for side in size):
+    whole = isinstance(size, tuple | list | np.ndarray) and all(isinstance(side, int | np.integer) for side in size)
+    if not whole or len(size) != 2:
         raise ValueError(f"`size` must be (height, width), whole numbers of pixels. Received: size={size!r}.")
     if size[0] < least[0] or size[1] < least[1]:
         raise ValueError(

@@ -101,10 +101,10 @@ Gray fast RED10 v2 went on from v1, taught by the fast RED30 as well, which gave
 
 v3 from v2, in two such runs, of `--epochs 16` and, from the first's weights.npz, `--epochs 12`, in float32, 9 patches a
 second, other work beside, on two cores without AVX-512: 60,704 patches, which gave 0.31, 0.26, 0.24 and 0.25 dB. v4
-from v3 in one of `--epochs 30`, 65,040 patches: 0.18, 0.14, 0.13 and 0.15 dB more. v5 from v4 in three, with rounded
-noise, 91,056 patches, up to 75 a second on two cores with bfloat16: even noise at 1e-3 (`--epochs 16`), the last stage
-at 5e-4 (14) and even noise at 3e-4 (12), which gave 0.08, 0.04, 0.03 and 0.02 dB, and 0.18 and 0.25 where noise of
-sigma 30 and 50 was rounded.
+from v3 in one of `--epochs 30`, 65,040 patches: 0.18, 0.14, 0.13 and 0.15 dB more. v5 from v4 in three, taught by fast
+v7, with rounded noise, 91,056 patches, up to 75 a second on two cores with bfloat16: even noise at 1e-3 (`--epochs
+16`), the last stage at 5e-4 (14) and even noise at 3e-4 (12), which gave 0.08, 0.04, 0.03 and 0.02 dB, and 0.18 and
+0.25 where noise of sigma 30 and 50 was rounded.
 
 RED10 v2 came as fast RED10 v2 did, 12 patches a second, which gave 0.16, 0.16, 0.14 and 0.14 dB:
 
@@ -162,11 +162,11 @@ A last stage of 96x96 with the fast one as its teacher, over four orientations, 
 patches at 5e-4, and ended there.
 
 Colour fast RED20 v1 began as the outer layers of fast RED30 v4. 21,680 patches, 9 a second on two cores in float32,
-gave 35.41, 29.54, 27.05 and 25.36 dB: less than that RED30 at sigma 10 alone, which its last stage had favoured.
-v2 did not go on from v1, which after 26,016 patches at 1e-3 had 29.27 and 26.24 dB where noise of sigma 30 and 50 was
-rounded and had lost up to 0.27 of white noise (v1: 28.86 and 25.57), but began as the outer layers of RED30 v6, which
-knew rounded noise: 29.50 and 26.83 after 4,336 patches, then above v1 everywhere. 43,360 patches, 46 a second on two
-cores with bfloat16, gave 35.48, 29.59, 27.10 and 25.44 dB, and 29.53 and 26.88 (v6: 29.54 and 26.90):
+gave 35.41, 29.54, 27.05 and 25.36 dB: less than that RED30 at sigma 10 alone, which its last stage had favoured. v2 did
+not go on from v1, which after 26,016 patches at 1e-3 had 29.27 and 26.24 dB where noise of sigma 30 and 50 was rounded
+and had lost up to 0.27 of white noise (v1: 28.86 and 25.57), but began as the outer layers of fast RED30 v6, which knew
+rounded noise: 29.50 and 26.83 after 4,336 patches, then above v1 everywhere. 43,360 patches, 46 a second on two cores
+with bfloat16, gave 35.48, 29.59, 27.10 and 25.44 dB, and 29.53 and 26.88 (v6: 29.54 and 26.90):
 
     python -m recipes.train red20-fast-denoise-blind-color --start-from red30-fast-denoise-blind-color \
         --teacher red30-fast-denoise-blind-color --learning-rate 5e-4 --epochs 20 \
@@ -196,9 +196,9 @@ and 25.35 dB at sigma 10, 30 and 50 as JPEG.
     python -m recipes.train red30-fast-denoise-jpeg-gray --start-from red30-fast-denoise-blind-gray \
         --learning-rate 5e-4 --epochs 12 --data bsds500/train t91 --out runs/gray-jpeg
 
-Colour fast RED10 v1 began as gray v4, its filters mixing the channels in random ways, and learned from RED20 v1.
-65,040 patches, 11 a second, other work beside, gave 34.82, 28.93, 26.39 and 24.70 dB. (Where all filters began with the
-mean of the channels, it had 19.24 dB in the mean after 4,336 patches, and so 21.12.)
+Colour fast RED10 v1 began as gray v4, its filters mixing the channels in random ways, and learned from colour fast
+RED20 v1. 65,040 patches, 11 a second, other work beside, gave 34.82, 28.93, 26.39 and 24.70 dB. (Where all filters
+began with the mean of the channels, it had 19.24 dB in the mean after 4,336 patches, and so 21.12.)
 
     python -m recipes.train red10-fast-denoise-blind-color --start-from red10-fast-denoise-blind-gray \
         --teacher red20-fast-denoise-blind-color --epochs 30 --data bsds500/train t91 --out runs/red10-color
@@ -227,8 +227,8 @@ ROUNDED = {f"{sigma} rounded": Sequence((NOISE[sigma], Quantization())) for sigm
 # The loss counts decibels: under squared or absolute error large sigmas drown small ones. Patches are large because
 # zero padding reaches 30 layers deep: a network trained on 48x48 gained 0.15 dB on whole photographs in its first 2,000
 # patches of 96x96. The batch is small because early on more steps help more than larger ones. Files of 8 bits cut off
-# what noise puts beyond black and white, so half of the patches are rounded (of the shipped blind networks, those of
-# the fast RED30s, of gray v7 and of colour v6, of the fast RED20s v2 and of gray fast RED10 v5).
+# what noise puts beyond black and white, so half of the patches are rounded. (Of the blind networks those saw such that
+# are shipped as fast RED30 gray v7 and colour v6, fast RED20 v2 of both, and gray fast RED10 v5.)
 EVEN = GaussianNoise((0, 75))
 BLIND = Recipe(
     task="denoise",

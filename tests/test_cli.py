@@ -99,24 +99,30 @@ def test_gray_photos_that_are_stored_as_colour_are_gray_too(name, mode, options,
     assert (after == after[..., :1]).all()
 
 
-@pytest.mark.parametrize("kind", ["sepia", "clipped", "deep", "cut-out", "colour"])
+@pytest.mark.parametrize("kind", ["sepia", "clipped", "deep", "duotone", "cut-out", "colour", "two colours"])
 def test_toned_photos_are_denoised_as_gray_ones_are(kind, denoise, tmp_path):
-    gray = np.random.default_rng(0).integers(60, 200, (40, 56)).astype(float)
+    rng = np.random.default_rng(0)
+    dtype, white = (np.uint16, 65535) if kind == "deep" else (np.uint8, 255)
+    gray = rng.integers(0.25 * white, 0.75 * white, (40, 56)) * (255 / white)
     if kind == "clipped":
         gray = 1.8 * gray - 60
-    dtype, white = (np.uint16, 65535) if kind == "deep" else (np.uint8, 255)
-    toned = np.clip([1.07 * gray + 5, 0.9 * gray, 0.7 * gray - 3], 0, 255)
+    curves = [1.07 * gray + 5, 0.9 * gray, 0.7 * gray - 3]
+    if kind == "duotone":  # blue falls six times as fast as green rises
+        curves[1:] = 0.2 * gray, 240 - 1.2 * gray
+    toned = np.clip(curves, 0, 255)
     toned = np.rint(toned.transpose(1, 2, 0) * (white / 255))
     if kind == "colour":
-        toned[3, 4, 2] += 9
+        toned[3, 4, 2] += 3
+    if kind == "two colours":  # one G beside any R and B
+        toned[..., 1], toned[..., 2] = 90, rng.permuted(toned[..., 2])
     if kind == "cut-out":
         toned = np.dstack([toned, np.full_like(gray, 255)])
-        toned[:5] = np.random.default_rng(1).integers(0, 256, (5, 56, 4)) * (1, 1, 1, 0)
+        toned[:5] = rng.integers(0, 256, (5, 56, 4)) * (1, 1, 1, 0)
     (tmp_path / "photo.png").write_bytes(tf.io.encode_png(toned.astype(dtype)).numpy())
     assert denoise(tmp_path / "photo.png", "-o", tmp_path / "out.png") == 0
     before, after = (np.asarray(read_picture(tmp_path / name).image) for name in ("photo.png", "out.png"))
     taken = np.median(before[5:, :, :3].astype(float) - after[5:, :, :3], axis=(0, 1)) / white
-    np.testing.assert_allclose(taken, 0.2 if kind == "colour" else 0.1, atol=0.01)
+    np.testing.assert_allclose(taken, 0.2 if "colour" in kind else 0.1, atol=0.01)
 
 
 @pytest.mark.parametrize("command", ["denoise", "deblock"])

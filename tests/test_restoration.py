@@ -221,6 +221,7 @@ def test_the_input_is_left_alone(gray_model):
         (np.zeros((4, 4, 2), "uint8"), ValueError, "Received: shape=\\(4, 4, 2\\)"),
         (np.zeros((2, 4, 4, 3), "uint8"), ValueError, "Received: shape=\\(2, 4, 4, 3\\)"),
         (np.zeros((0, 4), "uint8"), ValueError, "at least a pixel"),
+        (Image.new("I", (0, 4)), ValueError, "at least a pixel"),
         (np.full((4, 4), np.nan), ValueError, "must be finite"),
         (np.full((4, 4), 255.0), ValueError, "about 0 to 1, black to white. Received: 255 to 255; divide"),
         (np.full((4, 4), -17.0), ValueError, "about 0 to 1, black to white. Received: -17 to -17"),
@@ -344,10 +345,19 @@ def test_upscale_enlarges_by_more_than_4_in_steps(gray_model):
     assert upscale(gray_model, image, (11, 72)).shape == (11, 72, 3)
 
 
-def test_upscale_shrinks_in_strips(gray_model, monkeypatch):
-    image = noise(20, 30, 4)
+def test_an_axis_that_is_enlarged_little_does_not_grow_with_the_other(gray_model, monkeypatch):
+    monkeypatch.setattr(module, "_upscaled", lambda network, pixels, size, *_: sizes.append(size) or resize(pixels, size))
+    sizes = []
+    assert upscale(gray_model, noise(16, 300, 3), (1080, 320)).shape == (1080, 320, 3)
+    assert sizes == [(46, 600), (131, 640), (377, 640), (1080, 640)]
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_strips_leave_no_trace(gray_model, monkeypatch, hidden):
+    image = noise(21, 30, 4)
+    image[1:16, 4:, 3] *= not hidden
     in_one = upscale(gray_model, image, (31, 40))
-    monkeypatch.setattr(module, "STRIP", 7)
+    monkeypatch.setattr(module, "STRIP", 2)
     np.testing.assert_array_equal(upscale(gray_model, image, (31, 40)), in_one)
 
 
@@ -406,6 +416,18 @@ def test_upscale_in_tiles_equals_the_whole(gray_model, tile):
     np.testing.assert_allclose(upscale(gray_model, image, (91, 64), tile=tile), in_one, atol=1e-5)
 
 
+def test_what_is_hidden_is_filled_with_little_memory():
+    image = np.zeros((2000, 1500, 4), np.uint8)
+    image[300:, :, 3] = 255
+    tracemalloc.start()
+    try:
+        filled = fill_hidden(image)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * filled.nbytes
+
+
 def test_upscale_keeps_little_in_memory(gray_model):
     image = np.zeros((400, 500, 3), np.uint8)
     upscale(gray_model, image[:40, :50], (80, 100))  # compiles
@@ -421,6 +443,7 @@ def test_upscale_keeps_little_in_memory(gray_model):
 @pytest.mark.parametrize(
     ("size", "message"),
     [
+        (((40, 50), 60), r"`size` must be \(height, width\), whole numbers of pixels. Received: size=\(\(40, 50\), 60\)"),
         ((19, 60), r"`size` must be at least the image's, .* \(20, 30\). Received: size=\(19, 60\)"),
         (60, r"`size` must be \(height, width\), whole numbers of pixels. Received: size=60"),
         ((40.0, 60.0), r"whole numbers of pixels. Received: size=\(40.0, 60.0\)"),

@@ -15,7 +15,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("channels", "downsample_at"), [(3, (1,)), (1, ())])
+@pytest.mark.parametrize(("channels", "downsample_at"), [(3, (1,)), (4, (1,)), (1, ())])
 def test_24_megapixels_in_less_than_2_gb(channels, downsample_at):
     program = PROGRAM.format(channels=channels, downsample_at=downsample_at)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
