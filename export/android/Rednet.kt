@@ -5,7 +5,7 @@
 //
 //     val source = ImageDecoder.createSource(contentResolver, uri)
 //     val photo = ImageDecoder.decodeBitmap(source) { decoder, _, _ -> decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE }
-//     Rednet(context, "red20-fast-denoise-jpeg-color-v1-512x512-float16.tflite").use { it.restore(photo) }
+//     Rednet(context, "red20-fast-denoise-jpeg-color-v2-512x512-float16.tflite").use { it.restore(photo) }
 //
 // NAME.tflite and the NAME.json beside it are assets of the app. NAME-512x512-int8.tflite was four times as fast as float32
 // and float16 on a server's processor. `Accelerator.GPU` needs "com.google.ai.edge.litert:litert-gpu:2.3.0" as well; without

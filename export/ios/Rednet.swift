@@ -4,7 +4,7 @@
 //     use_frameworks!
 //     pod 'TensorFlowLiteSwift', '2.17.0'  # CocoaPods takes no newer ones from December 2026 on
 //
-//     let path = Bundle.main.path(forResource: "red20-fast-denoise-jpeg-color-v1-int8", ofType: "tflite")!
+//     let path = Bundle.main.path(forResource: "red20-fast-denoise-jpeg-color-v2-int8", ofType: "tflite")!
 //     let network = try Rednet(path: path)
 //     let format = UIGraphicsImageRendererFormat()
 //     (format.scale, format.opaque, format.preferredRange) = (photo.scale, true, .standard)
