@@ -72,7 +72,7 @@ def to_litert(model, *, quantize="dynamic"):
 def _deployed(content, metadata, threads):
     from ai_edge_litert.interpreter import Interpreter
 
-    threads = threads or int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0))  # Keras' engine goes by that
+    threads = threads or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0)  # Keras' engine goes by that
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     interpreter = Interpreter(model_content=content, num_threads=threads or processors)
     interpreter.allocate_tensors()
@@ -123,5 +123,13 @@ def _metadata(path, content):
         raise ValueError(f"{path} is no TFLite file: {error}") from None
     for entry in model.metadata or []:
         if entry.name == METADATA:
-            return json.loads(bytes(model.buffers[entry.buffer].data))
+            try:
+                metadata = json.loads(bytes(model.buffers[entry.buffer].data))
+                sides = [metadata["size_multiple"] > 0, metadata["halo"] >= 0, metadata["values_per_pixel"] > 0]
+                known = metadata["signature"] == "restore" and metadata["type"] in ("float32", "uint8")
+                if known and metadata["channels"] in (1, 3) and "size" in metadata and all(sides):
+                    return metadata
+            except (LookupError, TypeError, ValueError):
+                pass
+            raise ValueError(f"{path} is damaged: its metadata describe no network. Export it anew.")
     raise ValueError(f"{path} has no metadata of keras_rednet. Expected: a file that `export_tflite` wrote.")

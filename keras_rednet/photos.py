@@ -345,7 +345,10 @@ def _is_gray(pixels):
 
 
 def _is_toned(pixels):
-    """Tells whether integers [h, w, 3|4] are a toned gray picture, as sepia is: all its colours lie on one curve."""
+    """Tells whether integers [h, w, 3|4] are a toned gray picture, as sepia is: all its colours lie on one curve.
+
+    Along that each of R, G and B rises, or falls.
+    """
     found = np.zeros((3, 256, 256), bool)  # which levels of 8 bits of two colours came together
     for start in range(0, len(pixels), STRIP):
         strip = pixels[start : start + STRIP]

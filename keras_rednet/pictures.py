@@ -4,6 +4,7 @@ A picture is a PIL image, except 16-bit colour, which PIL does not hold: that is
 """
 
 import dataclasses
+import itertools
 import struct
 import zlib
 from pathlib import Path
@@ -132,7 +133,8 @@ def read_picture(path):
             dpi = dpi[::-1] if dpi and sideways else dpi
             if depth in (2, 4) and color_type == 0 and "transparency" in file.info:
                 image.info["transparency"] *= 255 // (2**depth - 1)  # as Pillow does with the pixels
-            colors = tuple((kind, chunks[kind]) for kind in PNG_COLORS if kind in chunks)
+            early = itertools.takewhile(lambda kind: kind != b"IDAT", chunks)  # as they must be to count
+            colors = tuple((kind, chunks[kind]) for kind in early if kind in PNG_COLORS and chunks[kind])
             several = getattr(file, "n_frames", 1) > 1 and file.format != "MPO"  # phones' MPO: a JPEG and more
     except UnkeptError as error:
         raise ValueError(f"{path}: {error}.") from None

@@ -5,6 +5,7 @@ are `.npz` without pickled objects, float16 on disk and float32 in the model.
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -125,6 +126,8 @@ def read_record(path):
         record = json.loads(beside.read_text())
         if not isinstance(record, dict):
             raise ValueError(f"it holds a {type(record).__name__}")
+        if not isinstance(record.get("recipe"), dict):
+            raise ValueError("it holds no recipe")
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} needs its record, {beside.name}, beside it, as `save` writes it: {error}") from error
     return record
@@ -178,6 +181,8 @@ def written_whole(path):
     in the folder is removed when a process first writes there, and that of others after a day.
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     temporary = part_of(path)
     try:
         yield temporary
@@ -264,7 +269,7 @@ def about(name, record):
     recipe, keys = record["recipe"], ("task", "level", "color")
     if missing := [key for key in keys if key not in recipe]:
         raise ValueError(f"The record of {name} must say what its network restores. Missing in its recipe: {missing}.")
-    origin = {"weights": name, "weights_sha256": record["sha256"], "licence": record.get("licence")}
+    origin = {"weights": name, "weights_sha256": record.get("sha256"), "licence": record.get("licence")}
     return {key: recipe[key] for key in keys} | origin
 
 

@@ -18,7 +18,7 @@ import pytest
 import tensorflow as tf
 import tifffile
 from conftest import RECORD
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from test_model import with_random_weights
 from test_tflite import calibration
 
@@ -94,6 +94,13 @@ def test_litert_does_not_replace_the_picture_that_it_restores(photos, tmp_path, 
     with pytest.raises(SystemExit, match="is the picture to restore: give the restored one another name"):
         litert_restore.main()
     assert (tmp_path / "own.png").read_bytes() == (photos / "photo0.png").read_bytes()
+
+
+def test_litert_starts_no_program_for_what_is_called_a_picture(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("starts Ghostscript"))
+    with pytest.raises(OSError, match="cannot identify image file"):
+        litert_restore.read_picture(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(("mode", "words"), [("RGB", None), ("I;16", "16 bits"), ("RGBA", "mode RGBA")])

@@ -149,6 +149,26 @@ def test_refuses_what_is_no_file_of_ours(content, tmp_path):
         load_tflite(tmp_path / "model.tflite")
 
 
+@pytest.mark.parametrize(
+    ("now", "then"),
+    [
+        (b'"size"', b'"sizz"'),
+        (b'"restore"', b'"restorf"'),
+        (b'"type": "float32"', b'"type": "floatXX"'),
+        (b'"channels": 1', b'"channels": 2'),
+        (b'"size_multiple": 2', b'"size_multiple": 0'),
+        (b'{"signature', b'["signature'),
+    ],
+)
+def test_refuses_metadata_that_are_damaged(file, now, then):
+    file.with_suffix(".json").unlink()
+    content = file.read_bytes()
+    assert content.count(now) == 1
+    file.write_bytes(content.replace(now, then))
+    with pytest.raises(ValueError, match="model.tflite is damaged: its metadata describe no network"):
+        load_tflite(file)
+
+
 def test_refuses_a_fixed_size(model, tmp_path):
     export_tflite(model, tmp_path / "model.tflite", size=(32, 48))
     with pytest.raises(ValueError, match=r"is for images of \[32, 48\] pixels. Expected: a file for any size"):

@@ -473,6 +473,17 @@ def test_what_a_png_says_of_its_colors_is_kept(tmp_path, dtype):
     write_picture(tmp_path / "b.tif", dataclasses.replace(picture, image=Image.new("RGB", (4, 4))))  # which holds none
 
 
+def test_what_a_png_says_of_its_colors_in_a_wrong_place_or_length_is_left_out(tmp_path):
+    """One behind the pixels does not count; an empty one would make a file that nothing reads."""
+    encoded = tf.io.encode_png(pixels(8, 16, 3)).numpy()
+    long, late = _chunk(b"gAMA", bytes(100)), _chunk(b"sRGB", bytes(1))
+    (tmp_path / "a.png").write_bytes(encoded[:33] + long + encoded[33:-12] + late + encoded[-12:])
+    picture = read_picture(tmp_path / "a.png")
+    assert not picture.colors
+    write_picture(tmp_path / "a.png", picture)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png").image, picture.image)
+
+
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 def test_the_transparent_gray_of_a_png_of_few_bits(tmp_path, depth):
     most = 2**depth - 1

@@ -1,6 +1,7 @@
 """The client of export/serving against a stand-in for TF Serving, which speaks both its protocols."""
 
 import base64
+import contextlib
 import http.server
 import io
 import json
@@ -147,6 +148,36 @@ def test_a_busy_server_refuses_no_picture(status, error):
             client.restore_by_rest([b"picture"], server=f"localhost:{server.server_port}", timeout=10)
 
 
+@pytest.mark.parametrize("answer", [b"", b"[]", b'{"predictions": []}', b'{"outputs": "x"}', b'{"outputs": [1]}'])
+def test_an_answer_of_something_else(answer):
+    with _answering(b"HTTP/1.1 200 OK\r\n\r\n" + answer) as server, pytest.raises(ValueError, match="has no output"):
+        client.restore_by_rest([b""], server=server, timeout=5)
+
+
+def test_an_answer_that_is_no_picture(photos, tmp_path):
+    answer = b'HTTP/1.1 200 OK\r\n\r\n{"outputs": [{"b64": "aGVsbG8="}]}'
+    with _answering(answer) as server, pytest.raises(SystemExit, match="has no output 'restored_bytes'"):
+        client.main([str(photos / "photo0.png"), str(tmp_path / "out.png"), "--server", server])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["out.jpg"], "out.jpg: the restored picture is a PNG file: end its name in .png"),
+        (
+            ["out.png", "--server", "http://localhost:8501"],
+            "must be HOST:PORT, without a scheme. Received: http",
+        ),
+    ],
+)
+def test_what_the_program_refuses(arguments, message, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=message):
+        client.main([str(photos / "photo0.png"), *arguments])
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_restored_file_is_there_whole_or_not_at_all(tmp_path):
     (tmp_path / "out.png.part").write_bytes(b"mine")
     (tmp_path / "out.png").write_bytes(b"before")
@@ -162,23 +193,33 @@ def test_the_restored_file_is_there_whole_or_not_at_all(tmp_path):
         pytest.fail("asks the server for what cannot be written")
 
 
+@pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error"])
 @pytest.mark.parametrize(
     ("linger", "how"), [((0, 0), "IncompleteRead"), ((1, 0), "ConnectionResetError")], ids=["closed", "reset"]
 )
-def test_an_answer_that_breaks_off(linger, how):
-    def answer():
+def test_an_answer_that_breaks_off(status, linger, how):
+    answer = f'HTTP/1.1 {status}\r\nContent-Length: 99\r\n\r\n{{"outputs"'.encode()
+    words = f"localhost.* broke off its answer: {how}"
+    with _answering(answer, linger) as server, pytest.raises(OSError, match=words):
+        client.restore_by_rest([b""], server=server, timeout=5)
+
+
+@contextlib.contextmanager
+def _answering(answer, linger=(0, 0)):
+    """Gives the HOST:PORT of a server that answers one request, so, and closes."""
+
+    def serve():
         connection, _ = server.accept()
         request = b""
         while not request.endswith(b"}]}}"):  # what is left unread would reset the connection
             request += connection.recv(65536)
-        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"outputs"')
+        connection.sendall(answer)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", *linger))
         connection.close()
 
     with socket.create_server(("localhost", 0)) as server:
-        threading.Thread(target=answer, daemon=True).start()
-        with pytest.raises(OSError, match=f"localhost.* broke off its answer: {how}"):
-            client.restore_by_rest([b""], server=f"localhost:{server.getsockname()[1]}", timeout=5)
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"localhost:{server.getsockname()[1]}"
 
 
 def test_the_program_waits_as_long_as_it_is_told(rest, photos, tmp_path):

@@ -65,6 +65,20 @@ def test_what_no_record_can_hold_leaves_the_files_that_are_there(model, saved):
     assert {path: path.read_bytes() for path in saved.parent.iterdir()} == files
 
 
+@pytest.mark.parametrize("record", [{}, {"recipe": None}, []])
+def test_a_record_without_recipe_is_told(saved, record):
+    saved.with_suffix(".json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="needs its record, .*json, beside it, as `save` writes it: it holds (no|a) "):
+        weights.read_record(saved)
+
+
+def test_a_folder_is_not_written_over(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError, match="folder"), weights.written_whole(tmp_path / "folder"):
+        pytest.fail("works for what cannot be written")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
 @pytest.mark.parametrize("value", [np.nan, 1e6])
 def test_refuses_weights_that_float16_cannot_hold(model, tmp_path, value):
     model.get_layer("conv2").bias.assign([0, value, 0, 0])

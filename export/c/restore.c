@@ -116,6 +116,7 @@ static Network load(const char *path) {
   network.halo = find_number(json, "\"halo\": ");
   network.element_type = strstr(json, "\"type\": \"uint8\"") ? kUInt8 : kFloat32;
   network.luminance = strstr(json, "\"color\": \"luminance\"") != NULL;
+  check(network.channels > 0 && network.multiple > 0 && network.halo >= 0, "damaged metadata");
   check(strstr(json, "\"size\": null") != NULL, "a file of fixed size: take one for any size");
   free(json);
 

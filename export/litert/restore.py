@@ -38,8 +38,8 @@ FORMATS = {
     "WEBP": {"lossless": True},
 }
 BITS_PER_SAMPLE = 258  # a tag of TIFF
-# What Pillow raises, beside OSError and ValueError, for files that are damaged.
-DAMAGED = (EOFError, LookupError, NotImplementedError, SyntaxError, TypeError, struct.error, zlib.error)
+# What Pillow and LiteRT raise, beside OSError and ValueError, for files that are damaged.
+DAMAGED = (EOFError, LookupError, RuntimeError, SyntaxError, TypeError, struct.error, zlib.error)
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")  # modes of Pillow
 TILE = 512  # pixels of each side, for files of any size
 
@@ -147,7 +147,7 @@ def read_picture(path):
         header = file.read(25)
         deep = header[1:4] == b"PNG" and header[24:] == b"\x10"  # of 16 bits Pillow would cut off 8
         file.seek(0)
-        stored = Image.open(file)
+        stored = Image.open(file, formats=tuple(FORMATS))  # for others, as EPS, Pillow starts programs
         if getattr(stored, "n_frames", 1) > 1 and stored.format != "MPO":  # a camera's, whose others are previews
             raise ValueError(f"{path}: an animation or a file of several pages; save the pictures one by one.")
         deep |= max(getattr(stored, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8

@@ -2,7 +2,8 @@
 """Restores a picture by a TF Serving server: `python client.py photo.jpg restored.png`.
 
 Over REST it needs nothing but Python; with `--grpc` also grpcio, but neither TensorFlow nor its serving package. Copy
-it into a project of your own.
+it into a project of your own. Pictures come back as they are stored: turn those with an EXIF orientation upright first,
+and convert those with a colour profile to sRGB, since neither is kept.
 """
 
 import argparse
@@ -13,10 +14,13 @@ import json
 import os
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
 SIGNATURE, INPUT, OUTPUT = "restore_image_bytes", "image_bytes", "restored_bytes"
+PNG = b"\x89PNG\r\n\x1a\n"
+NO_OUTPUT = f"The server's answer has no output {OUTPUT!r}: is the model one of keras_rednet?"
 TIMEOUT = 600  # seconds; 24 megapixels take 70 on two cores
 
 
@@ -28,19 +32,21 @@ def restore_by_rest(files, server="localhost:8501", model="denoise", timeout=TIM
         OSError: no answer, or one that says nothing of the pictures, such as that the server is busy: try again.
     """
     body = {"signature_name": SIGNATURE, "inputs": {INPUT: [{"b64": base64.b64encode(f).decode()} for f in files]}}
-    request = urllib.request.Request(
-        f"http://{server}/v1/models/{model}:predict", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+    url = f"http://{server}/v1/models/{urllib.parse.quote(model)}:predict"
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
-            outputs = json.load(response)["outputs"]
-    except urllib.error.HTTPError as error:
-        refused = error.code in (400, 413)
-        words = f"{server} refused the request ({error.code}): {error.read().decode(errors='replace')}"
-        raise (ValueError if refused else OSError)(words) from error
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                answer = response.read()
+        except urllib.error.HTTPError as error:
+            words = f"{server} refused the request ({error.code}): {error.read().decode(errors='replace')}"
+            raise (ValueError if error.code in (400, 413) else OSError)(words) from error
     except (http.client.HTTPException, ConnectionError) as error:
         raise OSError(f"{server} broke off its answer: {error!r}") from error
-    return [base64.b64decode(output["b64"]) for output in outputs]
+    try:
+        return [base64.b64decode(output["b64"]) for output in json.loads(answer)["outputs"]]
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError(NO_OUTPUT) from error
 
 
 def restore_by_grpc(files, server="localhost:8500", model="denoise", timeout=TIMEOUT):
@@ -75,7 +81,7 @@ def _outputs(response):
             output = dict(_fields(entry))
             if output[1] == OUTPUT.encode():
                 return [content for part, content in _fields(output[2]) if part == 8]
-    raise ValueError(f"The server's answer has no output {OUTPUT!r}: is the model one of keras_rednet?")
+    raise ValueError(NO_OUTPUT)
 
 
 def _field(number, content):
@@ -124,6 +130,7 @@ def _written_whole(path):
             file.close()
             part.replace(path)
         except BaseException:
+            file.close()  # or some systems would not let it go
             part.unlink()
             raise
 
@@ -140,11 +147,17 @@ def main(arguments=None):
     restore = restore_by_grpc if options.grpc else restore_by_rest
     server = {"server": options.server} if options.server else {}
     try:
+        if "/" in (options.server or ""):
+            raise ValueError(f"--server must be HOST:PORT, without a scheme. Received: {options.server}")
+        if options.restored.suffix.lower() != ".png":
+            raise ValueError(f"{options.restored}: the restored picture is a PNG file: end its name in .png")
         if options.restored.exists() and options.restored.samefile(options.photo):
             raise ValueError(f"{options.restored} is the picture to restore: give the restored one another name.")
         photo = options.photo.read_bytes()
         with _written_whole(options.restored) as file:  # before the work, not after it
             (restored,) = restore([photo], model=options.model, timeout=options.timeout, **server)
+            if not restored.startswith(PNG):
+                raise ValueError(NO_OUTPUT)
             file.write(restored)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"client.py: {error}")
