@@ -326,8 +326,8 @@ def _checked(network, image, channels=(1, 3, 4)):
 
 
 def _check_size(size, least):
-    whole = isinstance(size, tuple | list | np.ndarray) and all(isinstance(side, int | np.integer) for side in size)
-    if not whole or len(size) != 2:
+    sides = size if isinstance(size, tuple | list | np.ndarray) and np.iterable(size) else ()
+    if len(sides) != 2 or not all(isinstance(side, int | np.integer) for side in sides):
         raise ValueError(f"`size` must be (height, width), whole numbers of pixels. Received: size={size!r}.")
     if size[0] < least[0] or size[1] < least[1]:
         raise ValueError(

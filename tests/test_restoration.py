@@ -450,6 +450,7 @@ def test_upscale_keeps_little_in_memory(gray_model):
         (((4, 5), 60), r"`size` must be \(height, width\), whole numbers of pixels. Received: size=\(\(4, 5\), 60\)"),
         ((19, 60), r"`size` must be at least the image's, .* \(20, 30\). Received: size=\(19, 60\)"),
         (60, r"`size` must be \(height, width\), whole numbers of pixels. Received: size=60"),
+        (np.array(60), r"`size` must be \(height, width\), whole numbers of pixels. Received: size=array\(60\)"),
         ((40.0, 60.0), r"whole numbers of pixels. Received: size=\(40.0, 60.0\)"),
         ((40, 60, 3), r"`size` must be \(height, width\)"),
     ],
